@@ -1,0 +1,16 @@
+# llhttp: the distribution's library, else the C sources that Debian's
+# package node-llhttp ships.
+pkg_check_modules(LLHTTP IMPORTED_TARGET libllhttp)
+add_library(llhttp INTERFACE)
+if(LLHTTP_FOUND)
+  target_link_libraries(llhttp INTERFACE PkgConfig::LLHTTP)
+else()
+  find_path(LLHTTP_SOURCE_DIR llhttp.c PATHS /usr/share/nodejs/llhttp/src /usr/share/nodejs/llhttp /usr/share/nodejs/llhttp/build/c PATH_SUFFIXES src)
+  find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/nodejs/llhttp/include /usr/share/nodejs/llhttp/build /usr/share/nodejs/llhttp)
+  if(NOT LLHTTP_SOURCE_DIR OR NOT LLHTTP_INCLUDE_DIR)
+    message(FATAL_ERROR "llhttp not found: run tools/setup, or install libllhttp-dev (or node-llhttp)")
+  endif()
+  add_library(llhttp_from_sources STATIC ${LLHTTP_SOURCE_DIR}/llhttp.c ${LLHTTP_SOURCE_DIR}/api.c ${LLHTTP_SOURCE_DIR}/http.c)
+  target_include_directories(llhttp_from_sources SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
+  target_link_libraries(llhttp INTERFACE llhttp_from_sources)
+endif()

@@ -1,0 +1,120 @@
+#include "arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+
+enum { CHUNK_BYTES = 4096 - 32 };
+
+struct arena_chunk {
+    struct arena_chunk *older;
+    size_t used, cap;
+    _Alignas(max_align_t) char bytes[];
+};
+
+void arena_init(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){ .limit_bytes = limit_bytes };
+}
+
+void arena_reset(struct arena *a)
+{
+    while (a->chunks != NULL) {
+        struct arena_chunk *c = a->chunks;
+        a->chunks = c->older;
+        free(c);
+    }
+    a->used_bytes = 0;
+}
+
+void arena_done(struct arena *a)
+{
+    arena_reset(a);
+}
+
+/* A large object gets a chunk of its own behind the newest one, so that the
+ * newest one's free space is not lost. */
+static struct arena_chunk *chunk_for(struct arena *a, size_t bytes)
+{
+    bool own = bytes > CHUNK_BYTES / 4;
+    size_t cap = own ? bytes : CHUNK_BYTES;
+    struct arena_chunk *c = mem_alloc(sizeof(*c) + cap);
+    c->used = 0;
+    c->cap = cap;
+    if (own && a->chunks != NULL) {
+        c->older = a->chunks->older;
+        a->chunks->older = c;
+    } else {
+        c->older = a->chunks;
+        a->chunks = c;
+    }
+    return c;
+}
+
+void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align)
+{
+    size_t bytes;
+    must(!__builtin_mul_overflow(count, size, &bytes));
+    must(align <= _Alignof(max_align_t));
+    must(bytes <= a->limit_bytes - a->used_bytes);
+
+    struct arena_chunk *c = a->chunks;
+    size_t at = c != NULL ? (c->used + align - 1) & ~(align - 1) : 0;
+    if (c == NULL || at > c->cap || bytes > c->cap - at) {
+        c = chunk_for(a, bytes);
+        at = 0;
+    }
+    c->used = at + bytes;
+    a->used_bytes += bytes;
+    memset(c->bytes + at, 0, bytes);
+    return c->bytes + at;
+}
+
+char *arena_cstr(struct arena *a, struct str s)
+{
+    char *p = arena_alloc(a, s.n + 1, 1, 1);
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p;
+}
+
+struct str arena_str(struct arena *a, struct str s)
+{
+    return (struct str){ arena_cstr(a, s), s.n };
+}
+
+struct str arena_lower(struct arena *a, struct str s)
+{
+    char *p = arena_alloc(a, s.n + 1, 1, 1);
+    for (size_t i = 0; i < s.n; i++)
+        p[i] = (char)str_lower_byte((unsigned char)s.p[i]);
+    return (struct str){ p, s.n };
+}
+
+struct str arena_cat(struct arena *a, struct str x, struct str y)
+{
+    char *p = arena_alloc(a, x.n + y.n + 1, 1, 1);
+    if (x.n > 0)
+        memcpy(p, x.p, x.n);
+    if (y.n > 0)
+        memcpy(p + x.n, y.p, y.n);
+    return (struct str){ p, x.n + y.n };
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    must(n >= 0);
+    char *p = arena_alloc(a, (size_t)n + 1, 1, 1);
+    vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return (struct str){ p, (size_t)n };
+}

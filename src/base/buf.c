@@ -1,0 +1,141 @@
+#include "buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+
+enum { BUF_MIN_CAP = 256 };
+
+void buf_init(struct buf *b, size_t limit_bytes)
+{
+    *b = (struct buf){ .limit_bytes = limit_bytes };
+}
+
+void buf_done(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){ .limit_bytes = b->limit_bytes };
+}
+
+void buf_clear(struct buf *b)
+{
+    buf_done(b);
+}
+
+size_t buf_len(const struct buf *b)
+{
+    return b->to - b->from;
+}
+
+struct str buf_str(const struct buf *b)
+{
+    return (struct str){ b->p != NULL ? b->p + b->from : NULL, b->to - b->from };
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    size_t len = b->to - b->from;
+    if (b->overflow || n > b->limit_bytes || len > b->limit_bytes - n) {
+        b->overflow = true;
+        return NULL;
+    }
+    if (b->p != NULL && n <= b->cap - b->to)
+        return b->p + b->to;
+    if (b->p != NULL && n <= b->cap - len && b->from >= len) {
+        memmove(b->p, b->p + b->from, len); /* half or more is consumed: slide */
+    } else {
+        size_t cap = b->cap < BUF_MIN_CAP ? BUF_MIN_CAP : b->cap;
+        while (cap < len + n)
+            cap *= 2;
+        char *p = mem_alloc(cap);
+        if (len > 0)
+            memcpy(p, b->p + b->from, len);
+        free(b->p);
+        b->p = p;
+        b->cap = cap;
+    }
+    b->from = 0;
+    b->to = len;
+    return b->p + b->to;
+}
+
+void buf_commit(struct buf *b, size_t n)
+{
+    must(n <= b->cap - b->to);
+    b->to += n;
+}
+
+void buf_add(struct buf *b, struct str s)
+{
+    if (s.n == 0)
+        return;
+    char *at = buf_reserve(b, s.n);
+    if (at == NULL)
+        return;
+    memcpy(at, s.p, s.n);
+    b->to += s.n;
+}
+
+void buf_add_byte(struct buf *b, char c)
+{
+    buf_add(b, (struct str){ &c, 1 });
+}
+
+void buf_add_u64(struct buf *b, uint64_t n)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    buf_add(b, (struct str){ digits + i, sizeof(digits) - i });
+}
+
+void buf_addf(struct buf *b, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    must(n >= 0);
+    char *at = buf_reserve(b, (size_t)n + 1);
+    if (at != NULL) {
+        vsnprintf(at, (size_t)n + 1, fmt, again);
+        b->to += (size_t)n;
+    }
+    va_end(again);
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    must(n <= b->to - b->from);
+    b->from += n;
+    if (b->from == b->to) {
+        free(b->p);
+        b->p = NULL;
+        b->from = b->to = b->cap = 0;
+    }
+}
+
+void buf_truncate(struct buf *b, size_t n)
+{
+    must(n <= b->to - b->from);
+    b->to = b->from + n;
+}
+
+char *buf_take(struct buf *b, size_t *ret_n)
+{
+    size_t n = b->to - b->from;
+    if (b->from > 0)
+        memmove(b->p, b->p + b->from, n);
+    char *p = b->p != NULL ? b->p : mem_alloc(1);
+    b->p = NULL;
+    buf_done(b);
+    *ret_n = n;
+    return p;
+}

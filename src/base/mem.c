@@ -1,0 +1,54 @@
+#include "mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "must.h"
+
+_Noreturn void must_fail(const char *cond, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: must(%s) failed\n", file, line, cond);
+    abort();
+}
+
+static void *checked(void *p)
+{
+    if (p == NULL) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+void *mem_alloc(size_t size)
+{
+    return checked(malloc(size > 0 ? size : 1));
+}
+
+void *mem_zalloc(size_t size)
+{
+    return checked(calloc(1, size > 0 ? size : 1));
+}
+
+void *mem_realloc(void *p, size_t size)
+{
+    return checked(realloc(p, size > 0 ? size : 1));
+}
+
+void *mem_dup(const void *p, size_t size)
+{
+    void *copy = mem_alloc(size);
+    if (size > 0)
+        memcpy(copy, p, size);
+    return copy;
+}
+
+char *mem_strndup(const char *p, size_t n)
+{
+    char *copy = mem_alloc(n + 1);
+    if (n > 0)
+        memcpy(copy, p, n);
+    copy[n] = '\0';
+    return copy;
+}

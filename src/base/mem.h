@@ -1,0 +1,22 @@
+/*
+ * mem.h - heap allocation that cannot fail.
+ *
+ * Contract
+ *   Ownership  as malloc: the caller frees with free().
+ *   Errors     out of memory aborts the process; everything that grows has an
+ *              explicit limit instead (ARCHITECTURE.md, Ownership).
+ */
+#ifndef MEM_H
+#define MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t size);               /* not initialised */
+void *mem_zalloc(size_t size);              /* zeroed */
+void *mem_realloc(void *p, size_t size);    /* p may be NULL */
+void *mem_dup(const void *p, size_t size);  /* a copy of size bytes */
+char *mem_strndup(const char *p, size_t n); /* a copy with a final NUL */
+
+#define mem_new(T) ((T *)mem_zalloc(sizeof(T)))
+
+#endif

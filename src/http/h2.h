@@ -1,0 +1,108 @@
+/*
+ * h2.h - HTTP/2 codec over nghttp2, both roles.  Does no I/O.
+ *
+ * Contract
+ *   Input      h2_feed(): any split of the byte stream.
+ *   Output     callbacks per stream, as in h1.h; bytes to send from h2_pull().
+ *              Callbacks may call any function below.
+ *   Streams    struct h2_stream is owned by the codec; `user` is the caller's.
+ *              It dies right after on_stream_close(), which comes exactly once
+ *              for every stream for which on_head() came (server) or that
+ *              h2_submit_request() returned (client).
+ *   Flow       received bytes count as unread until h2_consume(); windows open
+ *              only then.  Per-stream window 256 KiB (server) and 1 MiB
+ *              (client); connection window 16 times that.  Bytes queued with
+ *              h2_write() are sent as windows allow; h2_queued() says how many
+ *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
+ *              been above H2_HIGH_BYTES.
+ *   Strictness RFC 9113: no connection-specific fields, valid pseudo-headers,
+ *              names and values; a malformed request is reset with
+ *              PROTOCOL_ERROR (nghttp2 does it) and not reported.
+ *   Floods     limits of reliability.md section 3, answered with GOAWAY
+ *              ENHANCE_YOUR_CALM; h2_feed() then fails with E_BAD_REQUEST after the
+ *              GOAWAY has been queued.
+ *   Errors     h2_feed() < 0: the connection is done; send what h2_pull() gives, close.
+ */
+#ifndef H2_H
+#define H2_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "http.h"
+#include "must.h"
+#include "str.h"
+
+enum { H2_HIGH_BYTES = 256 * 1024, H2_LOW_BYTES = 64 * 1024 };
+
+/* RFC 9113 section 7 */
+enum h2_error {
+    H2_NO_ERROR = 0,
+    H2_PROTOCOL_ERROR = 1,
+    H2_INTERNAL_ERROR = 2,
+    H2_REFUSED_STREAM = 7,
+    H2_CANCEL = 8,
+    H2_ENHANCE_YOUR_CALM = 11,
+};
+
+enum h2_role { H2_SERVER, H2_CLIENT };
+
+struct h2;
+struct h2_stream;
+
+struct h2_limits {
+    size_t header_bytes;  /* decoded block; 64 KiB */
+    size_t fields_max;    /* 100 */
+    uint32_t streams_max; /* server: SETTINGS_MAX_CONCURRENT_STREAMS */
+};
+
+struct h2_handler {
+    /* server: a request; client: the final reply head (1xx are swallowed) */
+    void (*on_head)(void *ctx, struct h2_stream *s, const struct http_head *head);
+    void (*on_body)(void *ctx, struct h2_stream *s, struct str bytes);
+    void (*on_end)(void *ctx, struct h2_stream *s); /* the other side's half is complete */
+    void (*on_drain)(void *ctx, struct h2_stream *s);
+    /* error: RST_STREAM's code, or H2_NO_ERROR after both halves ended.  unprocessed
+     * (client): the server said it did nothing (REFUSED_STREAM, or above GOAWAY's last id). */
+    void (*on_stream_close)(void *ctx, struct h2_stream *s, uint32_t error, bool unprocessed);
+    /* client: the server will take no more streams on this connection */
+    void (*on_goaway)(void *ctx);
+};
+
+struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,
+                  const struct h2_handler *handler, void *ctx);
+void h2_free(struct h2 *c); /* on_stream_close() comes for what is open, error H2_CANCEL */
+
+int h2_feed(struct h2 *c, struct str bytes) MUST_CHECK;
+/* Appends what is to be sent, at most about max bytes; call until nothing comes. */
+void h2_pull(struct h2 *c, struct buf *out, size_t max);
+bool h2_wants_write(const struct h2 *c);
+bool h2_finished(const struct h2 *c); /* nothing more to read or write: close */
+
+void h2_stream_set_user(struct h2_stream *s, void *user);
+void *h2_stream_user(const struct h2_stream *s);
+int32_t h2_stream_id(const struct h2_stream *s);
+
+/* client: NULL when no more streams are allowed on this connection now. */
+struct h2_stream *h2_submit_request(struct h2 *c, const struct http_head *head, bool has_body,
+                                    void *user);
+size_t h2_open_streams(const struct h2 *c);
+size_t h2_streams_allowed(
+    const struct h2 *c); /* client: at once, by the server's SETTINGS; 0 after GOAWAY */
+void h2_ping(struct h2 *c);
+
+/* server */
+void h2_submit_reply(struct h2_stream *s, int status, const struct http_headers *headers,
+                     bool has_body);
+void h2_submit_continue(struct h2_stream *s); /* 100 */
+
+void h2_write(struct h2_stream *s, struct str bytes); /* copied */
+void h2_write_end(struct h2_stream *s);
+size_t h2_queued(const struct h2_stream *s);
+void h2_reset(struct h2_stream *s, enum h2_error error);
+void h2_consume(struct h2_stream *s, size_t n); /* received bytes that were dealt with */
+void h2_goaway(struct h2 *c);                   /* no new streams; open ones finish */
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * http.h - message heads: what both HTTP versions have in common.
+ *
+ * Contract
+ *   Names      header names are stored in lower case.
+ *   Ownership  a headers list and its texts live in the arena given when they were
+ *              added.  A head given to a callback dies when the callback returns:
+ *              http_head_copy() keeps it.
+ *   Limits     the codecs bound what they read; see h1.h and h2.h.
+ */
+#ifndef HTTP_H
+#define HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "str.h"
+
+struct http_header {
+    struct str name;
+    struct str value;
+};
+
+struct http_headers {
+    struct http_header *v;
+    size_t n, cap;
+};
+
+/* A request head (method, target, authority) or a reply head (status). */
+struct http_head {
+    struct str method;
+    struct str target;    /* path and query, as sent: "/v1/messages?beta=true" */
+    struct str scheme;    /* requests we send: "http" or "https" */
+    struct str authority; /* Host or :authority */
+    int status;
+    int major, minor;       /* HTTP version it came in */
+    int64_t content_length; /* -1: not given */
+    bool has_body;          /* a body follows (perhaps an empty one) */
+    bool expect_continue;
+    bool upgrade; /* an Upgrade header was there (it is not in headers) */
+    bool upgrade_websocket;
+    struct http_headers headers; /* without framing and hop-by-hop ones (see http_is_hop) */
+};
+
+struct str *http_find(const struct http_headers *h, struct str name); /* first value, or NULL */
+/* All values of a name joined with ", "; empty when absent. */
+struct str http_join(const struct http_headers *h, struct str name, struct arena *a);
+size_t http_count(const struct http_headers *h, struct str name);
+/* Texts are not copied: they must live as long as the list. */
+void http_add(struct http_headers *h, struct arena *a, struct str name, struct str value);
+void http_set(struct http_headers *h, struct arena *a, struct str name,
+              struct str value); /* replaces all */
+void http_remove(struct http_headers *h, struct str name);
+void http_head_copy(const struct http_head *from, struct arena *a, struct http_head *ret_to);
+
+/* connection, keep-alive, proxy-connection, transfer-encoding, te, trailer, upgrade,
+ * proxy-authenticate, proxy-authorization (RFC 9110 section 7.6.1). */
+bool http_is_hop(struct str lower_name);
+/* A legal field value: no CR, LF, NUL or other control byte but tab. */
+bool http_value_ok(struct str value);
+bool http_name_ok(struct str name);  /* a token, RFC 9110 section 5.6.2 */
+const char *http_reason(int status); /* "OK"; "" when unknown */
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * json.h - reading JSON: strict validation with a position, over yyjson.
+ *
+ * Contract
+ *   Input      RFC 8259 in UTF-8, no BOM, one value, then only white space.
+ *   Errors     E_BAD_JSON with the byte offset and the reason (never content).
+ *   Limits     depth JSON_DEPTH_MAX levels; size: the caller's.
+ *   Cost       linear in the size of the text.
+ *   Ownership  json_parse()'s document is freed with yyjson_doc_free(); its strings
+ *              are copies, so it may outlive the text.
+ */
+#ifndef JSON_H
+#define JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <yyjson.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "must.h"
+#include "str.h"
+
+enum { JSON_DEPTH_MAX = 1024 };
+
+struct json_error {
+    size_t offset;
+    const char *reason; /* static */
+};
+
+int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error) MUST_CHECK;
+
+/* Members by name; NULL (or the empty str, false) when absent or of another type. */
+yyjson_val *json_member(yyjson_val *object, struct str name);
+struct str json_str(yyjson_val *string); /* slices the document */
+struct str json_member_str(yyjson_val *object, struct str name);
+bool json_member_true(yyjson_val *object, struct str name);
+bool json_member_u64(yyjson_val *object, struct str name,
+                     uint64_t *ret_n); /* any spelling of an integer */
+
+/* Writing: appends s as a JSON string with its quotes.  Escapes the quote, the
+ * backslash, U+0000..1F, and U+0085, U+2028, U+2029 (they break SSE readers).
+ * Invalid UTF-8 becomes U+FFFD. */
+void json_write_str(struct buf *out, struct str s);
+struct str json_quote(struct arena *a, struct str s); /* the same, as an arena text */
+
+#endif

@@ -1,0 +1,1 @@
+typedef int json_layer_is_being_written;

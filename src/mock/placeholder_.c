@@ -1,0 +1,1 @@
+typedef int mock_layer_is_being_written;

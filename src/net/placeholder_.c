@@ -1,0 +1,1 @@
+typedef int net_layer_is_being_written;

@@ -1,0 +1,1 @@
+typedef int proxy_layer_is_being_written;

@@ -1,0 +1,142 @@
+/*
+ * Goal: str, buf, arena and list do what their headers promise at the edges.
+ */
+#include "unit.h"
+
+#include <errno.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "err.h"
+#include "list.h"
+
+static void glob_matches_like_a_shell(void **state)
+{
+    (void)state;
+    assert_true(str_glob(S("claude-*-4-?*"), S("claude-sonnet-4-5")));
+    assert_true(str_glob(S("GPT-*"), S("gpt-5")));
+    assert_true(str_glob(S("*"), S("")));
+    assert_false(str_glob(S("?"), S("")));
+    assert_false(str_glob(S("a*b"), S("acd")));
+    assert_true(str_glob(S("a*b*c"), S("aXbYbZc")));
+}
+
+static void numbers_are_whole_and_bounded(void **state)
+{
+    (void)state;
+    uint64_t n = 7;
+    assert_int_equal(str_to_u64(S("18446744073709551615"), &n), 0);
+    assert_true(n == UINT64_MAX);
+    assert_int_equal(str_to_u64(S("18446744073709551616"), &n), -ERANGE);
+    assert_int_equal(str_to_u64(S(""), &n), -EINVAL);
+    assert_int_equal(str_to_u64(S("+5"), &n), -EINVAL);
+    double x = 0;
+    assert_int_equal(str_to_double(S("1.5e3"), &x), 0);
+    assert_true(x == 1500.0);
+    assert_int_equal(str_to_double(S("nan"), &x), -EINVAL);
+    assert_int_equal(str_to_double(S("1 "), &x), -EINVAL);
+}
+
+static void next_splits(void **state)
+{
+    (void)state;
+    struct str rest = S("a,,b"), part;
+    assert_true(str_next(&rest, ',', &part));
+    assert_str(part, S("a"));
+    assert_true(str_next(&rest, ',', &part));
+    assert_str(part, S(""));
+    assert_true(str_next(&rest, ',', &part));
+    assert_str(part, S("b"));
+    assert_false(str_next(&rest, ',', &part));
+}
+
+/* Goal: the limit holds and stays; what was there before is kept. */
+static void buf_stops_at_its_limit(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 10);
+    buf_add(&b, S("12345"));
+    buf_add(&b, S("678901"));
+    assert_true(b.overflow);
+    buf_add(&b, S("x"));
+    assert_str(buf_str(&b), S("12345"));
+    buf_clear(&b);
+    assert_false(b.overflow);
+    assert_int_equal(buf_len(&b), 0);
+    buf_done(&b);
+}
+
+/* Goal: adding and consuming in any rhythm is a queue.  Method: a long run
+ * against a counter. */
+static void buf_is_a_queue(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    unsigned char in = 0, out = 0;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < (round * 7) % 60; i++)
+            buf_add_byte(&b, (char)in++);
+        size_t take = (size_t)((round * 5) % 50);
+        if (take > buf_len(&b))
+            take = buf_len(&b);
+        struct str s = buf_str(&b);
+        for (size_t i = 0; i < take; i++)
+            assert_int_equal((unsigned char)s.p[i], out++);
+        buf_consume(&b, take);
+    }
+    assert_false(b.overflow);
+    buf_done(&b);
+    assert_null(b.p);
+}
+
+static void arena_keeps_alignment_and_small_chunks_after_large_ones(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    char *one = arena_alloc(&a, 1, 1, 1);
+    double *d = arena_new(&a, double, 3);
+    assert_int_equal((uintptr_t)d % _Alignof(double), 0);
+    char *big = arena_alloc(&a, 100000, 1, 1);
+    char *two = arena_alloc(&a, 1, 1, 1);
+    assert_true(two - one > 0 && two - one < 4096);
+    memset(big, 'x', 100000);
+    assert_str(arena_printf(&a, "%d-%s", 5, "ok"), S("5-ok"));
+    arena_done(&a);
+}
+
+static void errors_have_rows(void **state)
+{
+    (void)state;
+    assert_int_equal(err_row(E_NO_CAPACITY)->http_status, 503);
+    assert_int_equal(err_row(-ECONNRESET)->http_status, 500);
+    for (int e = E_BASE_ + 1; e < E_END_; e++)
+        assert_non_null(err_row(e)->text);
+}
+
+static void secrets_compare_whole(void **state)
+{
+    (void)state;
+    assert_true(str_eq_secret(S("abc"), S("abc")));
+    assert_false(str_eq_secret(S("abc"), S("abd")));
+    assert_false(str_eq_secret(S("abcabc"), S("abc")));
+    assert_false(str_eq_secret(S("a"), S("")));
+    assert_true(str_eq_secret(S(""), S("")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(glob_matches_like_a_shell),
+        cmocka_unit_test(numbers_are_whole_and_bounded),
+        cmocka_unit_test(next_splits),
+        cmocka_unit_test(buf_stops_at_its_limit),
+        cmocka_unit_test(buf_is_a_queue),
+        cmocka_unit_test(arena_keeps_alignment_and_small_chunks_after_large_ones),
+        cmocka_unit_test(errors_have_rows),
+        cmocka_unit_test(secrets_compare_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
