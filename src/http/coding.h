@@ -4,10 +4,14 @@
  * Contract
  *   Input      any split of the coded bytes.
  *   Output     decoded bytes as soon as they are known, through on_bytes().
- *   Limits     decoded bytes at most limit_bytes (E_TOO_LARGE), and at most 100
- *              times the coded bytes beyond the first MiB (E_TOO_LARGE).  zstd
- *              window at most 8 MiB... 128 MiB is refused as E_BAD_CODING.
+ *   Limits     decoded bytes at most limit_bytes (E_TOO_LARGE), and beyond the first
+ *              MiB at most 100 times the coded bytes fed so far (E_TOO_LARGE); both hold
+ *              between two codings of a list as well.  A zstd window over 8 MiB
+ *              is E_BAD_CODING (RFC 9659).
  *   Lists      "gzip, zstd" (at most 2 codings) are undone in reverse order.
+ *   Whole      several gzip members or zstd frames in a row are one text; any other
+ *              byte after the end is E_BAD_CODING.  No byte at all is the empty text:
+ *              some servers label empty bodies.
  *   Errors     E_UNKNOWN_CODING, E_BAD_CODING, E_TOO_LARGE; sticky.
  */
 #ifndef CODING_H

@@ -1,1 +1,0 @@
-typedef int http_layer_is_being_written;
