@@ -9,8 +9,11 @@
  *              source (file and line, environment or option), the setting and
  *              the reason.
  *   Names      setting names are case-insensitive in the environment and in
- *              .env.  An exact upper-case name wins over other spellings.
- *              Unknown names in .env are reported by config_warnings().
+ *              .env.  An exact upper-case name wins over other spellings, the
+ *              main name over the alias; then the last line of .env and the
+ *              last option win.  Unknown names in .env go to `warnings`.
+ *   Empty      an empty value counts as set for texts; for numbers, bools and
+ *              texts that cannot be empty it means the default.
  *   Limits     .env: 1 MiB, 64 KiB a line.
  */
 #ifndef CONFIG_H
@@ -34,6 +37,10 @@ enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_OPT
 #define CONFIG_C_BYTES size_t
 #define CONFIG_C_IGNORED struct str
 
+struct config_pair {
+    char *name, *value;
+};
+
 struct config {
 #define GROUP(title)
 #define SETTING(field, type, ...) CONFIG_C_##type field;
@@ -48,11 +55,13 @@ struct config {
     } count_;                 /* unused; declares the row numbers */
     char *text[CONFIG_COUNT]; /* each setting as text, owned */
     enum config_source source[CONFIG_COUNT];
-    int line[CONFIG_COUNT]; /* in .env, from 1 */
-    char *env_file;         /* its path when one was read, else NULL */
-    struct buf warnings;    /* lines for the log */
-    bool production;        /* derived: ENVIRONMENT is not test, dev, development */
-    int worker_count;       /* derived from WORKERS */
+    int line[CONFIG_COUNT];    /* in .env, from 1 */
+    char *env_file;            /* its path when one was read, else NULL */
+    struct config_pair *pairs; /* .env, then the environment, for config_text() */
+    size_t pair_count;
+    struct buf warnings; /* lines for the log, each "warning: ..." or "debug: ..." */
+    bool production;     /* derived: ENVIRONMENT is not test, dev, development */
+    int worker_count;    /* derived from WORKERS */
 };
 
 /* One "NAME=value" from the command line. */
@@ -69,15 +78,18 @@ int config_load(struct config *c, const char *env_path, bool env_required, char 
                 const struct config_option *options, size_t n, struct buf *ret_error) MUST_CHECK;
 void config_done(struct config *c);
 
-/* Sets one setting from text, as if given on the command line (also after
- * load); checks it like config_load(). */
+/* Sets one setting of a loaded config from text, as if given on the command
+ * line.  Checks the value like config_load(), but not the rules between
+ * settings (TLS pair, open server key): those would forbid setting two
+ * settings one after the other.  On error nothing changes. */
 int config_set(struct config *c, struct str name, struct str value, struct buf *ret_error)
     MUST_CHECK;
 
 /* Every setting as "NAME=value" with its source; secrets as *** . */
 void config_print(const struct config *c, struct buf *out);
 
-/* A whole configuration as bytes and back, to hand it to a worker process. */
+/* A whole configuration as bytes and back, to hand it to a worker process.
+ * The bytes hold secrets. */
 void config_encode(const struct config *c, struct buf *out);
 int config_decode(struct config *c, struct str bytes) MUST_CHECK;
 

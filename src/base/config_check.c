@@ -1,0 +1,107 @@
+#include "config_row.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORKERS_MAX = 64, WORKERS_PRODUCTION = 4 };
+
+/* True for an address that only this machine can reach; names other than
+ * localhost are not resolved and count as reachable. */
+static bool is_loopback(struct str host)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (str_starts(host, S("[")) && str_ends(host, S("]")))
+        host = str_slice(host, 1, host.n - 1);
+    if (str_eq_nocase(host, S("localhost")))
+        return true;
+    if (host.n == 0 || host.n >= sizeof(text))
+        return false;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+
+    struct in_addr v4;
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return false;
+    return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+/* Whether a comma list has an item; any for want.n == 0, else this one. */
+static bool list_has(struct str list, struct str want)
+{
+    struct str item;
+    while (str_next(&list, ',', &item)) {
+        item = str_trim(item);
+        if (item.n > 0 && (want.n == 0 || str_eq(item, want)))
+            return true;
+    }
+    return false;
+}
+
+/* adapters.md section 7: a neighbour or a web page could spend a server key
+ * that anybody may use. */
+static int check_open_key(const struct config *c, const char *service, size_t key, struct str host,
+                          struct buf *ret_error)
+{
+    if (c->text[key][0] == '\0' || list_has(c->proxy_api_keys, S("")))
+        return 0;
+    const char *other = strcmp(service, "claude") == 0 ? "codex" : "claude";
+    if (str_eq(c->services, str_of(other)))
+        return 0;
+    const char *key_name = config_row(key)->name;
+    if (!is_loopback(host)) {
+        buf_addf(ret_error,
+                 "%s is set, PROXY_API_KEYS is not, and the %s service listens on %.*s: anybody "
+                 "who reaches the port could spend the key; set PROXY_API_KEYS, or listen on "
+                 "127.0.0.1 and set CORS_ALLOW_ORIGINS to other than *",
+                 key_name, service, STR_ARG(host));
+        return -EINVAL;
+    }
+    if (list_has(c->cors_allow_origins, S("*"))) {
+        buf_addf(ret_error,
+                 "%s is set, PROXY_API_KEYS is not, and CORS_ALLOW_ORIGINS is *: any web page "
+                 "could spend the key; set PROXY_API_KEYS or CORS_ALLOW_ORIGINS",
+                 key_name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int config_check(struct config *c, struct buf *ret_error)
+{
+    if ((c->tls_cert_file.n == 0) != (c->tls_key_file.n == 0)) {
+        buf_addf(ret_error, "TLS_CERT_FILE and TLS_KEY_FILE go together; %s is not set",
+                 c->tls_cert_file.n == 0 ? "TLS_CERT_FILE" : "TLS_KEY_FILE");
+        return -EINVAL;
+    }
+    int e = check_open_key(c, "claude", CONFIG_anthropic_api_key, c->claude_host, ret_error);
+    if (e == 0)
+        e = check_open_key(c, "codex", CONFIG_openai_api_key, c->codex_host, ret_error);
+    return e;
+}
+
+static int core_count(void)
+{
+    cpu_set_t cpus;
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+        return 1;
+    int n = CPU_COUNT(&cpus);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
+void config_derive(struct config *c)
+{
+    uint64_t n;
+    c->production = str_eq(c->environment, S("production"));
+    if (c->workers.n == 0)
+        c->worker_count = c->production ? WORKERS_PRODUCTION : 1;
+    else if (str_to_u64(c->workers, &n) == 0)
+        c->worker_count = (int)n; /* 1 to 64, checked when it was set */
+    else
+        c->worker_count = core_count();
+}
