@@ -4,6 +4,8 @@
  * Contract
  *   Input      RFC 8259 in UTF-8, no BOM, one value, then only white space.
  *   Errors     E_BAD_JSON with the byte offset and the reason (never content).
+ *   Values     a lone surrogate (an escape like \ud800) is read as U+FFFD.  A number that fits
+ *              neither 64 bits nor a double is a yyjson raw value: its text.
  *   Limits     depth JSON_DEPTH_MAX levels; size: the caller's.
  *   Cost       linear in the size of the text.
  *   Ownership  json_parse()'s document is freed with yyjson_doc_free(); its strings
@@ -29,9 +31,11 @@ struct json_error {
     const char *reason; /* static */
 };
 
-int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error) MUST_CHECK;
+int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error)
+    MUST_CHECK; /* ret_error may be NULL */
 
-/* Members by name; NULL (or the empty str, false) when absent or of another type. */
+/* Members by name, of duplicates the last one; NULL (or the empty str, false) when absent or
+ * of another type. */
 yyjson_val *json_member(yyjson_val *object, struct str name);
 struct str json_str(yyjson_val *string); /* slices the document */
 struct str json_member_str(yyjson_val *object, struct str name);

@@ -12,10 +12,15 @@
  *              number text, escapes, duplicate members.  Removing a member takes its
  *              comma and the white space in front of it along; adding one writes ,"name":value
  *              without white space.  json_edit_text() is the original pointer when
- *              nothing changed.
+ *              the bytes are the same.
  *   Names      are compared after unescaping.  Of duplicate members the last one counts.
  *   Values     "raw" is one valid JSON value as text, copied by the callee.
- *   Cost       a look at a node's children is linear in that node's text, once.
+ *   Removed    a node that was removed, or was inside a replaced value, may still be
+ *              looked at; its edits have no effect.  json_next() of a removed node is what
+ *              followed it when it went, so a loop may remove the node it is at.
+ *   Cost       a look at a node's children is linear in that node's text, once; walking a
+ *              whole tree is linear too.  One node (about 140 bytes) per child of what was
+ *              looked into, and below depth 16 per value.
  *   Depth      no recursion in proportion to the text's depth.
  */
 #ifndef JSON_EDIT_H
@@ -41,8 +46,8 @@ struct json_edit {
 };
 
 void json_edit_init(struct json_edit *e, struct arena *a, struct str text);
-bool json_edit_changed(const struct json_edit *e);
-struct str json_edit_text(struct json_edit *e); /* the whole text with all edits */
+bool json_edit_changed(const struct json_edit *e); /* also true after edits that undo one another */
+struct str json_edit_text(struct json_edit *e);    /* the whole text with all edits */
 
 struct json_node *json_root(struct json_edit *e);
 enum json_type json_type(const struct json_node *n);
@@ -51,7 +56,8 @@ struct str json_raw(struct json_edit *e,
 struct str json_string(struct json_edit *e,
                        struct json_node *n); /* unescaped; empty when not a string */
 bool json_is_true(const struct json_node *n);
-bool json_number(const struct json_node *n, double *ret_x); /* false when not a number */
+bool json_number(const struct json_node *n,
+                 double *ret_x); /* false when not a number; infinite when too large */
 
 /* Children; NULL when there is none (or n is NULL or has no children). */
 struct json_node *json_find(struct json_edit *e, struct json_node *object, struct str name);
@@ -62,7 +68,8 @@ struct json_node *json_parent(struct json_node *n);
 struct str json_name(struct json_edit *e, struct json_node *n); /* of a member, unescaped */
 size_t json_count(struct json_edit *e, struct json_node *container);
 
-/* Edits.  Those that make a node return it. */
+/* Edits.  Those that make a node return it, or NULL (and do nothing) when the container is
+ * NULL or of another type. */
 struct json_node *json_set(struct json_edit *e, struct json_node *object, struct str name,
                            struct str raw); /* replaces the value or appends the member */
 struct json_node *json_append(struct json_edit *e, struct json_node *array, struct str raw);
@@ -79,7 +86,7 @@ struct json_node *json_at(struct json_edit *e, struct str pointer);
 bool json_pointer_next(struct str *rest, struct arena *a, struct str *ret_token);
 
 /* Equality of two JSON texts as values: numbers by value, member order ignored when
- * !ordered. */
+ * !ordered, and of duplicate members the last one counts.  Linear, but for sorting. */
 bool json_equal(struct str raw_a, struct str raw_b, bool ordered);
 
 #endif

@@ -1,0 +1,157 @@
+#include "json_node.h"
+
+#include <string.h>
+
+#include "json.h"
+#include "json_scan.h"
+
+/* From this depth on all levels below are found at once, or walking a whole tree would
+ * read the text as often as it is deep. */
+enum { DEEP_FROM = 16 };
+
+static enum json_type type_of(char c)
+{
+    switch (c) {
+    case '{':
+        return JSON_OBJECT;
+    case '[':
+        return JSON_ARRAY;
+    case '"':
+        return JSON_STRING;
+    case 't':
+    case 'f':
+        return JSON_BOOL;
+    case 'n':
+        return JSON_NULL;
+    default:
+        return JSON_NUMBER;
+    }
+}
+
+static bool is_container(const struct json_node *n)
+{
+    return n->type == JSON_OBJECT || n->type == JSON_ARRAY;
+}
+
+static struct str span(const char *from, const char *to)
+{
+    return (struct str){ from, (size_t)(to - from) };
+}
+
+struct json_node *json_node_new(struct json_edit *e, struct json_node *parent)
+{
+    struct json_node *n = arena_new(e->arena, struct json_node, 1);
+    n->parent = parent;
+    n->depth = parent != NULL && parent->depth < UINT16_MAX ? (uint16_t)(parent->depth + 1) : 0;
+    return n;
+}
+
+void json_node_link(struct json_node *n, bool front)
+{
+    struct json_node *parent = n->parent;
+    n->prev = front ? NULL : parent->last;
+    n->next = front ? parent->first : NULL;
+    *(n->prev != NULL ? &n->prev->next : &parent->first) = n;
+    *(n->next != NULL ? &n->next->prev : &parent->last) = n;
+}
+
+void json_node_unlink(struct json_node *n)
+{
+    struct json_node *parent = n->parent;
+    *(n->prev != NULL ? &n->prev->next : &parent->first) = n->next;
+    *(n->next != NULL ? &n->next->prev : &parent->last) = n->prev;
+    n->parent = NULL;
+    n->prev = NULL;
+}
+
+void json_node_set_raw(struct json_node *n, struct str raw)
+{
+    must(raw.n > 0);
+    n->raw = raw;
+    n->type = (uint8_t)type_of(raw.p[0]);
+    n->indexed = !is_container(n);
+    n->stale = false;
+    n->first = n->last = NULL;
+}
+
+/* A child begins at p, behind the separator.  Returns where its value begins. */
+static const char *add_child(struct json_edit *e, struct json_node *parent, const char *sep,
+                             const char *p, const char *end)
+{
+    struct json_node *n = json_node_new(e, parent);
+    n->sep = span(sep, p);
+    if (parent->type == JSON_OBJECT) {
+        const char *name_end = json_skip_string(p, end);
+        n->name = span(p, name_end);
+        p = json_skip_space(name_end, end) + 1;
+        p = json_skip_space(p, end);
+        n->mid = span(name_end, p);
+    }
+    must(p < end);
+    json_node_set_raw(n, span(p, p + 1));
+    json_node_link(n, false);
+    return p;
+}
+
+void json_node_index(struct json_edit *e, struct json_node *n)
+{
+    if (n->indexed)
+        return;
+    bool deep = n->depth >= DEEP_FROM;
+    const char *end = n->raw.p + n->raw.n;
+    const char *p = n->raw.p + 1, *sep = p;
+    struct json_node *at = n; /* the container that p is in */
+    for (;;) {
+        p = json_skip_space(p, end);
+        must(p < end);
+        if (*p == ',') {
+            p++;
+            continue;
+        }
+        if (*p == ']' || *p == '}') {
+            at->tail = span(sep, p++);
+            at->indexed = true;
+            at->raw.n = (size_t)(p - at->raw.p);
+            if (at == n)
+                return;
+            at = at->parent;
+        } else {
+            p = add_child(e, at, sep, p, end);
+            if (deep && is_container(at->last)) {
+                at = at->last;
+                p++;
+            } else {
+                const char *from = p;
+                p = json_skip_value(p, end);
+                at->last->raw = span(from, p);
+            }
+        }
+        sep = p;
+    }
+}
+
+struct str json_unescape(struct arena *a, struct str quoted)
+{
+    must(quoted.n >= 2);
+    struct str s = { quoted.p + 1, quoted.n - 2 };
+    size_t from = str_index(s, '\\');
+    if (from == s.n)
+        return s;
+    const char *p = s.p + from, *end = s.p + s.n;
+    char *out = arena_new(a, char, s.n + 1), *to = out;
+    memcpy(to, s.p, from);
+    to += from;
+    while (p < end) {
+        char utf8[4];
+        size_t n;
+        p = json_unescape_one(p, end, utf8, &n);
+        memcpy(to, utf8, n);
+        to += n;
+        const char *next = p < end ? memchr(p, '\\', (size_t)(end - p)) : NULL;
+        size_t plain = (size_t)((next != NULL ? next : end) - p);
+        memcpy(to, p, plain);
+        to += plain;
+        p += plain;
+    }
+    return span(out, to);
+}

@@ -1,0 +1,160 @@
+#include "json_scan.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "must.h"
+
+const char *json_skip_space(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+/* The quote at q is data when an odd number of backslashes stands before it.  Each
+ * run of backslashes has one byte behind it, so all these looks back are linear. */
+static bool is_escaped(const char *begin, const char *q)
+{
+    const char *p = q;
+    while (p > begin && p[-1] == '\\')
+        p--;
+    return ((q - p) & 1) != 0;
+}
+
+const char *json_skip_string(const char *p, const char *end)
+{
+    must(p < end);
+    const char *begin = ++p;
+    for (;;) {
+        const char *q = p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
+        must(q != NULL); /* the text was not validated */
+        if (!is_escaped(begin, q))
+            return q + 1;
+        p = q + 1;
+    }
+}
+
+static const char *skip_container(const char *p, const char *end)
+{
+    /* '"' 1, '[' '{' 2, ']' '}' 3 */
+    static const unsigned char kinds[256] = {
+        ['"'] = 1, ['['] = 2, ['{'] = 2, [']'] = 3, ['}'] = 3,
+    };
+    size_t depth = 0;
+    while (p < end) {
+        unsigned char kind = kinds[(unsigned char)*p];
+        if (kind == 1) {
+            p = json_skip_string(p, end);
+            continue;
+        }
+        p++;
+        if (kind == 2)
+            depth++;
+        else if (kind == 3 && --depth == 0)
+            break;
+    }
+    return p;
+}
+
+const char *json_skip_value(const char *p, const char *end)
+{
+    must(p < end);
+    if (*p == '"')
+        return json_skip_string(p, end);
+    if (*p == '{' || *p == '[')
+        return skip_container(p, end);
+    while (p < end && *p != ',' && *p != ']' && *p != '}' && *p > ' ')
+        p++;
+    return p;
+}
+
+static uint32_t hex4(const char *p)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < 4; i++) {
+        uint32_t c = (unsigned char)p[i];
+        n = n << 4 | (c <= '9' ? c - '0' : ((c | 0x20) - 'a' + 10) & 0xf);
+    }
+    return n;
+}
+
+static size_t encode(uint32_t c, char out[4])
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+const char *json_unescape_one(const char *p, const char *end, char ret_utf8[4], size_t *ret_n)
+{
+    static const char shorts[] = "b\bf\fn\nr\rt\t";
+    must(end - p >= 2);
+    char kind = p[1];
+    if (kind != 'u') {
+        const char *hit = kind == '"' || kind == '\\' || kind == '/' ? NULL : strchr(shorts, kind);
+        ret_utf8[0] = hit != NULL ? hit[1] : kind;
+        *ret_n = 1;
+        return p + 2;
+    }
+    must(end - p >= 6);
+    uint32_t c = hex4(p + 2);
+    p += 6;
+    if (c >= 0xd800 && c <= 0xdfff) {
+        uint32_t low = c < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2) : 0;
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            c = 0x10000 + ((c - 0xd800) << 10 | (low - 0xdc00));
+            p += 6;
+        } else {
+            c = 0xfffd;
+        }
+    }
+    *ret_n = encode(c, ret_utf8);
+    return p;
+}
+
+static bool unescaped_is(const char *p, const char *end, struct str text)
+{
+    size_t at = 0;
+    while (p < end) {
+        char utf8[4] = { *p };
+        size_t n = 1;
+        p = *p == '\\' ? json_unescape_one(p, end, utf8, &n) : p + 1;
+        if (n > text.n - at || memcmp(utf8, text.p + at, n) != 0)
+            return false;
+        at += n;
+    }
+    return at == text.n;
+}
+
+/* An escape is always longer than what it stands for, so most names are decided
+ * by their length. */
+bool json_quoted_is(struct str quoted, struct str text)
+{
+    must(quoted.n >= 2);
+    struct str inner = { quoted.p + 1, quoted.n - 2 };
+    if (inner.n < text.n)
+        return false;
+    if (inner.n == text.n)
+        return str_eq(inner, text) && str_index(inner, '\\') == inner.n;
+    if (str_index(inner, '\\') == inner.n)
+        return false;
+    return unescaped_is(inner.p, inner.p + inner.n, text);
+}

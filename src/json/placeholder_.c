@@ -1,1 +1,0 @@
-typedef int json_layer_is_being_written;
