@@ -10,12 +10,15 @@
  *              expect or hop-by-hop fields: they are in the head's members.
  *   Stopping   h1_feed() returns right after on_end() of each message, and right
  *              after h1_stop() was called in a callback, with the number of bytes
- *              used.  Call h1_feed() again with the rest (requests: after h1_next()).
+ *              used.  Call h1_feed() again with the rest: after h1_next() when the
+ *              message has ended (until then it uses 0 bytes).  A stop in the last
+ *              piece of a body still lets on_end() come.
  *   Strictness everything that reliability.md section 1 and 2 refuse is an
  *              error: obs-fold, bare CR or LF, CL with TE, duplicate or odd
  *              Content-Length, unknown transfer codings, bad Host, ...
  *   Errors     sticky.  E_BAD_REQUEST, E_HEADERS_TOO_LARGE, E_URI_TOO_LONG,
  *              E_METHOD, E_HTTP_VERSION, E_EXPECTATION (server role);
+ *              E_CLIENT_GONE from h1_eof() inside a request;
  *              E_UPSTREAM_PROTOCOL, E_UPSTREAM_CLOSED (client role).
  *              h1_error_text() says what was wrong, without request content.
  *   Limits     struct h1_limits; chunk extensions and trailers: 4 KiB a message.
@@ -61,9 +64,11 @@ struct h1 {
     const struct h1_limits *limits;
     struct h1_head *head; /* what is known of the head being read; NULL between heads */
     size_t extra_bytes;   /* chunk extensions and trailers of this message */
+    size_t framing_bytes; /* read since the newest body byte */
     int interim_replies;
     bool reply_to_head; /* client role: the request was HEAD */
     bool keep_alive;    /* of the newest message, valid from on_head on */
+    bool until_close;   /* client role: the body ends with the connection */
     bool stopped;
 };
 
@@ -86,11 +91,12 @@ const char *h1_error_text(const struct h1 *c);
 /* --- writing --- */
 
 /* The request line and headers: host from head->authority, then head->headers
- * (hop-by-hop ones left out), content-length for body_bytes >= 0, chunked for -1,
- * nothing for -2 (no body). */
+ * (hop-by-hop, framing and illegal ones left out), content-length for
+ * body_bytes >= 0, chunked for -1, nothing for -2 (no body). */
 void h1_write_request(struct buf *out, const struct http_head *head, int64_t body_bytes);
-/* The status line and headers.  body_bytes: as above; -3: until close.  Adds
- * `connection: close` when !keep_alive, and `date`. */
+/* The status line and headers.  body_bytes: as above; -3: until close, which an
+ * HTTP/1.0 client needs instead of -1.  Adds `connection: close` when !keep_alive, and
+ * `date` unless it is there. */
 void h1_write_reply(struct buf *out, int status, const struct http_headers *headers,
                     int64_t body_bytes, bool keep_alive, int client_minor);
 void h1_write_chunk(struct buf *out, struct str bytes); /* not for empty bytes */

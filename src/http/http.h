@@ -60,7 +60,15 @@ void http_head_copy(const struct http_head *from, struct arena *a, struct http_h
 bool http_is_hop(struct str lower_name);
 /* A legal field value: no CR, LF, NUL or other control byte but tab. */
 bool http_value_ok(struct str value);
-bool http_name_ok(struct str name);  /* a token, RFC 9110 section 5.6.2 */
+bool http_name_ok(struct str name); /* a token, RFC 9110 section 5.6.2 */
+/* host [":" port], no userinfo; IPv6 in brackets; not empty. */
+bool http_authority_ok(struct str authority);
+/* Origin form ("/path?query"), or "*": visible ASCII without '#', no %00 in the path. */
+bool http_target_ok(struct str target);
+/* The digits of a Content-Length: -EINVAL unless digits only, below 2^63. */
+int http_content_length(struct str value, int64_t *ret_n) MUST_CHECK;
+/* True when the comma list has the token, in any case. */
+bool http_has_token(struct str list, struct str token);
 const char *http_reason(int status); /* "OK"; "" when unknown */
 
 #endif

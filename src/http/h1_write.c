@@ -1,0 +1,107 @@
+#include <time.h>
+
+#include "clock.h"
+#include "h1.h"
+
+/* The newest date text; one a worker process, made at most once a second. */
+static struct {
+    int64_t unix_s;
+    char text[30];
+    size_t n;
+} date;
+
+static struct str date_now(void)
+{
+    int64_t now_s = clock_unix_ms() / 1000;
+    if (date.n == 0 || now_s != date.unix_s) {
+        time_t t = (time_t)now_s;
+        struct tm tm;
+        must(gmtime_r(&t, &tm) != NULL);
+        date.n = strftime(date.text, sizeof(date.text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        date.unix_s = now_s;
+    }
+    return (struct str){ date.text, date.n };
+}
+
+static void write_field(struct buf *out, struct str name, struct str value)
+{
+    buf_add(out, name);
+    buf_add(out, S(": "));
+    buf_add(out, value);
+    buf_add(out, S("\r\n"));
+}
+
+/* Framing and the connection are the codec's to say. */
+static bool is_ours(struct str name)
+{
+    return str_eq(name, S("host")) || str_eq(name, S("content-length")) || http_is_hop(name);
+}
+
+static void write_headers(struct buf *out, const struct http_headers *headers)
+{
+    for (size_t i = 0; i < headers->n; i++) {
+        const struct http_header *h = &headers->v[i];
+        if (!is_ours(h->name) && http_name_ok(h->name) && http_value_ok(h->value))
+            write_field(out, h->name, h->value);
+    }
+}
+
+static void write_framing(struct buf *out, int64_t body_bytes)
+{
+    if (body_bytes >= 0)
+        buf_addf(out, "content-length: %lld\r\n", (long long)body_bytes);
+    else if (body_bytes == -1)
+        buf_add(out, S("transfer-encoding: chunked\r\n"));
+}
+
+void h1_write_request(struct buf *out, const struct http_head *head, int64_t body_bytes)
+{
+    must(body_bytes >= -2);
+    must(http_name_ok(head->method));
+    must(http_target_ok(head->target));
+    must(http_value_ok(head->authority));
+    buf_add(out, head->method);
+    buf_add_byte(out, ' ');
+    buf_add(out, head->target);
+    buf_add(out, S(" HTTP/1.1\r\n"));
+    write_field(out, S("host"), head->authority);
+    write_headers(out, &head->headers);
+    write_framing(out, body_bytes);
+    buf_add(out, S("\r\n"));
+}
+
+void h1_write_reply(struct buf *out, int status, const struct http_headers *headers,
+                    int64_t body_bytes, bool keep_alive, int client_minor)
+{
+    must(status >= 100);
+    must(status <= 999);
+    must(body_bytes >= -3);
+    must(body_bytes != -1 || client_minor > 0);
+    bool no_length = status < 200 || status == 204 || status == 304;
+    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    write_headers(out, headers);
+    if (!no_length)
+        write_framing(out, body_bytes);
+    if (status >= 200) {
+        if (http_find(headers, S("date")) == NULL)
+            write_field(out, S("date"), date_now());
+        if (!keep_alive || body_bytes == -3)
+            write_field(out, S("connection"), S("close"));
+        else if (client_minor == 0)
+            write_field(out, S("connection"), S("keep-alive"));
+    }
+    buf_add(out, S("\r\n"));
+}
+
+void h1_write_chunk(struct buf *out, struct str bytes)
+{
+    must(bytes.n > 0); /* an empty chunk ends the body */
+    buf_addf(out, "%zx\r\n", bytes.n);
+    buf_add(out, bytes);
+    buf_add(out, S("\r\n"));
+}
+
+void h1_write_last_chunk(struct buf *out)
+{
+    buf_add(out, S("0\r\n\r\n"));
+}

@@ -1,0 +1,260 @@
+#include "http.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct str hop_names[] = {
+    S_INIT("connection"),
+    S_INIT("keep-alive"),
+    S_INIT("proxy-connection"),
+    S_INIT("transfer-encoding"),
+    S_INIT("te"),
+    S_INIT("trailer"),
+    S_INIT("upgrade"),
+    S_INIT("proxy-authenticate"),
+    S_INIT("proxy-authorization"),
+};
+
+struct reason {
+    int status;
+    const char *text;
+};
+
+static const struct reason reasons[] = {
+    { 100, "Continue" },
+    { 101, "Switching Protocols" },
+    { 103, "Early Hints" },
+    { 200, "OK" },
+    { 201, "Created" },
+    { 202, "Accepted" },
+    { 203, "Non-Authoritative Information" },
+    { 204, "No Content" },
+    { 205, "Reset Content" },
+    { 206, "Partial Content" },
+    { 300, "Multiple Choices" },
+    { 301, "Moved Permanently" },
+    { 302, "Found" },
+    { 303, "See Other" },
+    { 304, "Not Modified" },
+    { 307, "Temporary Redirect" },
+    { 308, "Permanent Redirect" },
+    { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 402, "Payment Required" },
+    { 403, "Forbidden" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 406, "Not Acceptable" },
+    { 408, "Request Timeout" },
+    { 409, "Conflict" },
+    { 410, "Gone" },
+    { 411, "Length Required" },
+    { 412, "Precondition Failed" },
+    { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
+    { 415, "Unsupported Media Type" },
+    { 416, "Range Not Satisfiable" },
+    { 417, "Expectation Failed" },
+    { 421, "Misdirected Request" },
+    { 422, "Unprocessable Content" },
+    { 425, "Too Early" },
+    { 426, "Upgrade Required" },
+    { 428, "Precondition Required" },
+    { 429, "Too Many Requests" },
+    { 431, "Request Header Fields Too Large" },
+    { 451, "Unavailable For Legal Reasons" },
+    { 499, "Client Closed Request" },
+    { 500, "Internal Server Error" },
+    { 501, "Not Implemented" },
+    { 502, "Bad Gateway" },
+    { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 505, "HTTP Version Not Supported" },
+    { 529, "Overloaded" },
+};
+
+struct str *http_find(const struct http_headers *h, struct str name)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (str_eq(h->v[i].name, name))
+            return &h->v[i].value;
+    return NULL;
+}
+
+size_t http_count(const struct http_headers *h, struct str name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < h->n; i++)
+        n += str_eq(h->v[i].name, name);
+    return n;
+}
+
+struct str http_join(const struct http_headers *h, struct str name, struct arena *a)
+{
+    size_t bytes = 0, count = 0, at = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        if (!str_eq(h->v[i].name, name))
+            continue;
+        bytes += h->v[i].value.n + 2;
+        count++;
+    }
+    if (count == 0)
+        return S("");
+    char *p = arena_alloc(a, bytes, 1, 1);
+    for (size_t i = 0; i < h->n; i++) {
+        struct str v = h->v[i].value;
+        if (!str_eq(h->v[i].name, name))
+            continue;
+        if (v.n > 0)
+            memcpy(p + at, v.p, v.n);
+        memcpy(p + at + v.n, ", ", 2);
+        at += v.n + 2;
+    }
+    return (struct str){ p, bytes - 2 };
+}
+
+void http_add(struct http_headers *h, struct arena *a, struct str name, struct str value)
+{
+    if (h->n == h->cap) {
+        size_t cap = h->cap < 16 ? 16 : h->cap * 2;
+        struct http_header *v = arena_new(a, struct http_header, cap);
+        if (h->n > 0)
+            memcpy(v, h->v, h->n * sizeof(*v));
+        h->v = v;
+        h->cap = cap;
+    }
+    h->v[h->n++] = (struct http_header){ .name = name, .value = value };
+}
+
+void http_remove(struct http_headers *h, struct str name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < h->n; i++)
+        if (!str_eq(h->v[i].name, name))
+            h->v[kept++] = h->v[i];
+    h->n = kept;
+}
+
+void http_set(struct http_headers *h, struct arena *a, struct str name, struct str value)
+{
+    http_remove(h, name);
+    http_add(h, a, name, value);
+}
+
+void http_head_copy(const struct http_head *from, struct arena *a, struct http_head *ret_to)
+{
+    struct http_head to = *from;
+    to.method = arena_str(a, from->method);
+    to.target = arena_str(a, from->target);
+    to.scheme = arena_str(a, from->scheme);
+    to.authority = arena_str(a, from->authority);
+    to.headers = (struct http_headers){ .n = 0 };
+    for (size_t i = 0; i < from->headers.n; i++)
+        http_add(&to.headers, a, arena_str(a, from->headers.v[i].name),
+                 arena_str(a, from->headers.v[i].value));
+    *ret_to = to;
+}
+
+bool http_is_hop(struct str lower_name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hop_names); i++)
+        if (str_eq(lower_name, hop_names[i]))
+            return true;
+    return false;
+}
+
+bool http_value_ok(struct str value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+bool http_name_ok(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!is_alnum(name.p[i]) && !is_one_of(name.p[i], "!#$%&'*+-.^_`|~"))
+            return false;
+    return name.n > 0;
+}
+
+static bool port_ok(struct str port)
+{
+    uint64_t n = 0;
+    return port.n <= 5 && str_to_u64(port, &n) == 0 && n <= 65535;
+}
+
+/* "[" IPv6 "]" [":" port] */
+static bool bracketed_ok(struct str s)
+{
+    size_t end = str_index(s, ']');
+    if (end == s.n || end < 3)
+        return false;
+    for (size_t i = 1; i < end; i++)
+        if (!is_one_of(s.p[i], "0123456789abcdefABCDEF:."))
+            return false;
+    struct str rest = str_slice(s, end + 1, s.n);
+    return rest.n == 0 || (rest.p[0] == ':' && port_ok(str_slice(rest, 1, rest.n)));
+}
+
+bool http_authority_ok(struct str authority)
+{
+    if (authority.n > 0 && authority.p[0] == '[')
+        return bracketed_ok(authority);
+    size_t colon = str_index(authority, ':');
+    for (size_t i = 0; i < colon; i++)
+        if (!is_alnum(authority.p[i]) && !is_one_of(authority.p[i], "-._~!$&'()*+,;=%"))
+            return false;
+    return colon > 0 &&
+           (colon == authority.n || port_ok(str_slice(authority, colon + 1, authority.n)));
+}
+
+bool http_target_ok(struct str target)
+{
+    if (target.n == 0 || (target.p[0] != '/' && !str_eq(target, S("*"))))
+        return false;
+    for (size_t i = 0; i < target.n; i++)
+        if (target.p[i] <= 0x20 || target.p[i] >= 0x7f || target.p[i] == '#')
+            return false;
+    return !str_contains(str_slice(target, 0, str_index(target, '?')), S("%00"));
+}
+
+int http_content_length(struct str value, int64_t *ret_n)
+{
+    uint64_t n = 0;
+    int e = str_to_u64(value, &n);
+    if (e < 0 || n > INT64_MAX)
+        return -EINVAL;
+    *ret_n = (int64_t)n;
+    return 0;
+}
+
+bool http_has_token(struct str list, struct str token)
+{
+    struct str part;
+    while (str_next(&list, ',', &part))
+        if (str_eq_nocase(str_trim(part), token))
+            return true;
+    return false;
+}
+
+const char *http_reason(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].text;
+    return "";
+}

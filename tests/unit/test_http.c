@@ -1,0 +1,140 @@
+/*
+ * Goal: the list of headers and the syntax checks that both codecs share.
+ */
+#include "unit.h"
+
+#include <errno.h>
+
+#include "http.h"
+
+static void headers_are_found_joined_replaced(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct http_headers h = { .n = 0 };
+    http_add(&h, &a, S("vary"), S(""));
+    http_add(&h, &a, S("x"), S("1"));
+    http_add(&h, &a, S("vary"), S("origin"));
+    assert_str(http_join(&h, S("vary"), &a), S(", origin"));
+    assert_str(http_join(&h, S("x"), &a), S("1"));
+    assert_str(http_join(&h, S("none"), &a), S(""));
+    assert_int_equal(http_count(&h, S("vary")), 2);
+    assert_null(http_find(&h, S("Vary")));
+    http_set(&h, &a, S("vary"), S("accept"));
+    assert_int_equal(h.n, 2);
+    assert_str(*http_find(&h, S("vary")), S("accept"));
+    for (int i = 0; i < 100; i++)
+        http_add(&h, &a, S("y"), arena_printf(&a, "%d", i));
+    assert_str(h.v[101].value, S("99"));
+    http_remove(&h, S("y"));
+    assert_int_equal(h.n, 2);
+    arena_done(&a);
+}
+
+/* Goal: a copy shares no byte with what it was made from. */
+static void a_head_copy_stands_alone(void **state)
+{
+    (void)state;
+    struct arena a, b;
+    arena_init(&a, 1 << 20);
+    arena_init(&b, 1 << 20);
+    struct http_head from = { .method = arena_str(&a, S("GET")),
+                              .target = arena_str(&a, S("/x")),
+                              .authority = arena_str(&a, S("h")),
+                              .content_length = 7 };
+    http_add(&from.headers, &a, arena_str(&a, S("n")), arena_str(&a, S("v")));
+    struct http_head to;
+    http_head_copy(&from, &b, &to);
+    arena_done(&a);
+    assert_str(to.method, S("GET"));
+    assert_str(to.target, S("/x"));
+    assert_str(to.headers.v[0].value, S("v"));
+    assert_int_equal(to.content_length, 7);
+    arena_done(&b);
+}
+
+struct row {
+    bool ok;
+    struct str text;
+};
+
+static void authorities(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        { true, S_INIT("h") },
+        { true, S_INIT("api.example.com:443") },
+        { true, S_INIT("127.0.0.1:80") },
+        { true, S_INIT("[::1]:8080") },
+        { true, S_INIT("[::1]") },
+        { false, S_INIT("") },
+        { false, S_INIT("a b") },
+        { false, S_INIT("a@b") },
+        { false, S_INIT("a/b") },
+        { false, S_INIT("h:") },
+        { false, S_INIT("h:x") },
+        { false, S_INIT("h:65536") },
+        { false, S_INIT(":80") },
+        { false, S_INIT("[::1") },
+        { false, S_INIT("[]") },
+        { false, S_INIT("[::1]x") },
+        { false, S_INIT("a\0b") },
+        { false, S_INIT("\xc3\xa4") },
+        { false, S_INIT("a:1:2") },
+        { false, S_INIT("a?b") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (http_authority_ok(rows[i].text) != rows[i].ok)
+            fail_msg("authority \"" STR_FMT "\"", STR_ARG(rows[i].text));
+}
+
+static void targets(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        { true, S_INIT("/") },      { true, S_INIT("/a?b=%00") }, { true, S_INIT("*") },
+        { true, S_INIT("/../x") },  { false, S_INIT("") },        { false, S_INIT("a") },
+        { false, S_INIT("/a b") },  { false, S_INIT("/#") },      { false, S_INIT("/%00") },
+        { false, S_INIT("/\x80") }, { false, S_INIT("/\x7f") },   { false, S_INIT("/\0") },
+        { false, S_INIT("*x") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (http_target_ok(rows[i].text) != rows[i].ok)
+            fail_msg("target \"" STR_FMT "\"", STR_ARG(rows[i].text));
+}
+
+static void small_checks(void **state)
+{
+    (void)state;
+    assert_true(http_name_ok(S("x_A-1")));
+    assert_false(http_name_ok(S("")));
+    assert_false(http_name_ok(S("x@y")));
+    assert_false(http_name_ok(S("a\0")));
+    assert_true(http_value_ok(S("a\tb \xff")));
+    assert_false(http_value_ok(S("a\r")));
+    assert_false(http_value_ok(S("a\x7f")));
+    assert_true(http_is_hop(S("te")));
+    assert_false(http_is_hop(S("x")));
+    assert_true(http_has_token(S("a , Close"), S("close")));
+    assert_false(http_has_token(S("closed"), S("close")));
+    assert_string_equal(http_reason(404), "Not Found");
+    assert_string_equal(http_reason(799), "");
+    int64_t n = 0;
+    assert_int_equal(http_content_length(S("9223372036854775807"), &n), 0);
+    assert_true(n == INT64_MAX);
+    assert_int_equal(http_content_length(S("9223372036854775808"), &n), -EINVAL);
+    assert_int_equal(http_content_length(S("-1"), &n), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(headers_are_found_joined_replaced),
+        cmocka_unit_test(a_head_copy_stands_alone),
+        cmocka_unit_test(authorities),
+        cmocka_unit_test(targets),
+        cmocka_unit_test(small_checks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
