@@ -10,8 +10,12 @@
  *              programs, lines are written at once.
  *   Limits     a full ring drops the line and counts it; the writer reports the
  *              count in a line of its own (log_lines_dropped) when it can write
- *              again.  The producer never blocks.
- *   Secrets    callers never pass credentials.  Values are escaped.
+ *              again.  The producer never blocks.  Lines that the fd refuses
+ *              (broken pipe, full disk) are dropped and counted too.
+ *   Signals    the thread has all of them blocked.  A program that writes lines
+ *              at once to a pipe ignores SIGPIPE itself.
+ *   Secrets    callers never pass credentials.  Values are escaped, invalid
+ *              UTF-8 becomes U+FFFD.
  *
  *   log_write(LOG_INFO, "request_done", F("status", 200), F("model", model));
  */

@@ -1,0 +1,203 @@
+#include "log_line.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+/* The length of the sequence at p, or minus the bytes that one U+FFFD stands
+ * for.  RFC 3629, section 4. */
+static int utf8_length(const unsigned char *p, size_t n)
+{
+    unsigned char low = 0x80, high = 0xBF;
+    int want;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        want = 2;
+    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+        want = 3;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        want = 4;
+    else
+        return -1;
+    if (p[0] == 0xE0)
+        low = 0xA0; /* overlong */
+    else if (p[0] == 0xED)
+        high = 0x9F; /* surrogates */
+    else if (p[0] == 0xF0)
+        low = 0x90; /* overlong */
+    else if (p[0] == 0xF4)
+        high = 0x8F; /* over U+10FFFF */
+    for (int i = 1; i < want; i++) {
+        if ((size_t)i >= n || p[i] < low || p[i] > high)
+            return -i;
+        low = 0x80;
+        high = 0xBF;
+    }
+    return want;
+}
+
+static void add_escape(unsigned code, struct buf *out)
+{
+    static const char shorts[][2] = { { '"', '"' },  { '\\', '\\' }, { '\n', 'n' }, { '\r', 'r' },
+                                      { '\t', 't' }, { '\b', 'b' },  { '\f', 'f' } };
+    for (size_t i = 0; i < ARRAY_LEN(shorts); i++) {
+        if (code == (unsigned char)shorts[i][0]) {
+            buf_add_byte(out, '\\');
+            buf_add_byte(out, shorts[i][1]);
+            return;
+        }
+    }
+    buf_addf(out, "\\u%04x", code);
+}
+
+/* The inside of a JSON string.  C1 controls and DEL are escaped too: a
+ * terminal obeys them. */
+static void add_escaped(struct str s, struct buf *out)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t from = 0, i = 0; /* [from, i) goes out as it is */
+    while (i < s.n) {
+        if (p[i] >= ' ' && p[i] < 127 && p[i] != '"' && p[i] != '\\') {
+            i++;
+            continue;
+        }
+        int length = utf8_length(p + i, s.n - i);
+        bool is_c1 = length == 2 && p[i] == 0xC2 && p[i + 1] < 0xA0;
+        if (length > 1 && !is_c1) {
+            i += (size_t)length;
+            continue;
+        }
+        buf_add(out, str_slice(s, from, i));
+        if (length < 0)
+            buf_add(out, S("\xEF\xBF\xBD"));
+        else
+            add_escape(is_c1 ? p[i + 1] : p[i], out);
+        i += (size_t)(length < 0 ? -length : length);
+        from = i;
+    }
+    buf_add(out, str_slice(s, from, i));
+}
+
+static void add_quoted(struct str s, struct buf *out)
+{
+    buf_add_byte(out, '"');
+    add_escaped(s, out);
+    buf_add_byte(out, '"');
+}
+
+static void add_json(struct str s, struct buf *out)
+{
+    if (s.n == 0) {
+        buf_add(out, S("null"));
+        return;
+    }
+    for (size_t from = 0, i = 0; from < s.n; from = i + 1) {
+        i = from;
+        while (i < s.n && s.p[i] != '\n' && s.p[i] != '\r')
+            i++;
+        buf_add(out, str_slice(s, from, i));
+        if (i < s.n)
+            buf_add_byte(out, ' ');
+    }
+}
+
+/* Everything but texts, which differ between the formats. */
+static void add_plain(const struct log_field *f, struct buf *out)
+{
+    switch (f->type) {
+    case LOG_FIELD_INT:
+        buf_addf(out, "%" PRId64, f->number);
+        break;
+    case LOG_FIELD_DOUBLE:
+        if (isfinite(f->real))
+            buf_addf(out, "%.15g", f->real);
+        else
+            buf_add(out, S("null"));
+        break;
+    case LOG_FIELD_BOOL:
+        buf_add(out, f->number != 0 ? S("true") : S("false"));
+        break;
+    case LOG_FIELD_JSON:
+        add_json(f->text, out);
+        break;
+    case LOG_FIELD_STR:
+        must(f->type != LOG_FIELD_STR);
+    }
+}
+
+static void add_member(const char *name, const char *value, struct buf *out)
+{
+    buf_addf(out, ",\"%s\":", name);
+    add_quoted(str_of(value), out);
+}
+
+static void json_line(const struct log_line *l, const struct tm *t, struct buf *out)
+{
+    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    buf_addf(out, "{\"timestamp\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", t->tm_year + 1900,
+             t->tm_mon + 1, t->tm_mday, t->tm_hour, t->tm_min, t->tm_sec, (int)(l->unix_ms % 1000));
+    add_member("level", levels[l->level], out);
+    add_member("event", l->event, out);
+    add_member("logger", l->logger, out);
+    add_member("app", "CC_CX_Proxy", out);
+    add_member("version", CCP_VERSION, out);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct log_field *f = &l->fields[i];
+        if (f->name[0] == '\0')
+            continue;
+        buf_add_byte(out, ',');
+        add_quoted(str_of(f->name), out);
+        buf_add_byte(out, ':');
+        if (f->type == LOG_FIELD_STR)
+            add_quoted(f->text, out);
+        else
+            add_plain(f, out);
+    }
+    buf_add(out, S("}\n"));
+}
+
+/* Any byte over 127 counts, because escaping decides about it. */
+static bool needs_quotes(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || c >= 127 || c == '"' || c == '\\' || c == '=')
+            return true;
+    }
+    return s.n == 0;
+}
+
+static void console_line(const struct log_line *l, const struct tm *t, struct buf *out)
+{
+    static const char *const levels[] = { "DEBUG", "INFO ", "WARN ", "ERROR" };
+    buf_addf(out, "%02d:%02d:%02d.%03d %s %s", t->tm_hour, t->tm_min, t->tm_sec,
+             (int)(l->unix_ms % 1000), levels[l->level], l->event);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct log_field *f = &l->fields[i];
+        if (f->name[0] == '\0')
+            continue;
+        buf_addf(out, " %s=", f->name);
+        if (f->type != LOG_FIELD_STR)
+            add_plain(f, out);
+        else if (needs_quotes(f->text))
+            add_quoted(f->text, out);
+        else
+            buf_add(out, f->text);
+    }
+    buf_add_byte(out, '\n');
+}
+
+void log_line_add(enum log_format format, const struct log_line *line, struct buf *out)
+{
+    must(line->event != NULL);
+    must(line->level <= LOG_ERROR);
+    struct tm t;
+    time_t seconds = (time_t)(line->unix_ms / 1000);
+    gmtime_r(&seconds, &t);
+    if (format == LOG_JSON)
+        json_line(line, &t, out);
+    else
+        console_line(line, &t, out);
+}
