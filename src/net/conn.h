@@ -17,9 +17,14 @@
  *              conn_finish() first writes what is queued, then sends FIN (and
  *              TLS close_notify), then waits up to linger_ms for the other side
  *              while discarding up to 64 KiB of input, then closes; no callback
- *              comes afterwards either.  When the other side ends or the
- *              socket fails, on_end() comes once, and the owner then calls
- *              conn_close().
+ *              comes afterwards either.  Writing what is queued may take as long
+ *              as it moves; CONN_DRAIN_STALL_MS without a byte ends it.
+ *              When the other side ends or the socket fails, on_end() comes
+ *              once, and the owner then calls conn_close().  An owner that
+ *              goes on writing after on_end(0) gets a second on_end() when
+ *              that fails.
+ *   Pausing    a failed socket is told at once.  So is the end of the other side,
+ *              unless unread bytes stand before it: they come first, on resume.
  *   Callbacks  may call any conn function on any conn, conn_close() included.
  *   Owner      whoever holds the pointer; ctx is the owner's.
  *   Limits     queue: none here (see Writing).
@@ -35,7 +40,11 @@
 #include "loop.h"
 #include "str.h"
 
-enum { CONN_HIGH_BYTES = 256 * 1024, CONN_LOW_BYTES = 64 * 1024 };
+enum {
+    CONN_HIGH_BYTES = 256 * 1024,
+    CONN_LOW_BYTES = 64 * 1024,
+    CONN_DRAIN_STALL_MS = 30 * 1000,
+};
 
 enum conn_pause {                            /* reason bits */
                   CONN_PAUSE_PEER_QUEUE = 1, /* the other direction's queue is full */
@@ -61,6 +70,10 @@ struct conn_handler {
 struct conn *conn_new(struct loop *l, int fd, SSL *ssl, const struct conn_handler *h, void *ctx);
 void conn_set_handler(struct conn *c, const struct conn_handler *h, void *ctx);
 
+/* TLS as the client over an open plain conn (a tunnel).  Nothing may be queued.
+ * ssl is taken over; on_open() comes a second time when the handshake is complete. */
+void conn_start_tls(struct conn *c, SSL *ssl);
+
 void conn_write(struct conn *c, struct str bytes);
 size_t conn_queued(const struct conn *c);
 void conn_flush(struct conn *c); /* try now instead of at the end of the turn */
@@ -74,6 +87,7 @@ void conn_reset(
 void conn_finish(struct conn *c, int64_t linger_ms);
 
 bool conn_is_tls(const struct conn *c);
+bool conn_is_resumed(const struct conn *c); /* TLS: the handshake resumed a session */
 struct str conn_alpn(const struct conn *c); /* "h2", "http/1.1" or empty */
 struct str
 conn_remote(const struct conn *c); /* "127.0.0.1:1234", "[::1]:1234"; lives with the conn */

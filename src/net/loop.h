@@ -9,8 +9,11 @@
  *              effect at once, so the owner may be freed right after.  Accuracy
  *              about 1 ms.  The callback runs with the timeout idle.
  *   Deferring  loop_defer() calls fn(ctx) at the end of this loop turn (after
- *              all I/O callbacks and before the next poll).  Objects with
- *              callbacks are freed this way, never inside one.
+ *              all I/O callbacks and before the next poll), in the order of the
+ *              calls.  Objects with callbacks are freed this way, never inside one.
+ *              What is deferred or written at the end of a turn still belongs
+ *              to that turn, up to LOOP_ROUNDS_MAX rounds; then I/O has its turn.
+ *   Signals    loop_init() ignores SIGPIPE: OpenSSL writes with write(2).
  *   Scratch    loop->scratch is a read buffer shared by all conns of the loop;
  *              its bytes live until the callback that got them returns.
  */
@@ -24,7 +27,7 @@
 
 #include "list.h"
 
-enum { LOOP_SCRATCH_BYTES = 65536 };
+enum { LOOP_SCRATCH_BYTES = 65536, LOOP_ROUNDS_MAX = 16 };
 
 struct timeout;
 typedef void timeout_fn(void *ctx);
@@ -39,12 +42,15 @@ struct timeout {
 
 struct loop {
     uv_loop_t uv;
-    uv_timer_t timer;     /* drives the heap */
-    uv_check_t check;     /* end of turn: flushes conns, then runs the deferred */
-    uv_prepare_t prepare; /* the same for work queued outside I/O callbacks */
-    struct timeout **heap;
+    uv_timer_t timer;      /* drives the heap */
+    uv_check_t check;      /* end of turn: flushes conns, then runs the deferred */
+    uv_prepare_t prepare;  /* the same for work queued outside I/O callbacks */
+    struct timeout **heap; /* from 1; earliest first */
     size_t heap_len, heap_cap;
-    struct list dirty; /* conns with bytes to flush at the end of the turn */
+    bool in_timeouts;                 /* a timeout set now waits for the next turn */
+    int64_t armed_ns;                 /* what the timer is set to; 0 when it is not */
+    struct list dirty;                /* conns with bytes to flush at the end of the turn */
+    void (*flush)(struct list *item); /* flushes one of them; set by conn_new() */
     struct loop_deferred *deferred;
     size_t deferred_len, deferred_cap;
     char *scratch; /* LOOP_SCRATCH_BYTES */

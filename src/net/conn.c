@@ -1,0 +1,558 @@
+/*
+ * The states of a conn:
+ *
+ *   OPENING  -> OPEN     handshake complete, or first end of turn  [become_open]
+ *   OPEN     -> OPENING  TLS starts inside a tunnel                [conn_start_tls]
+ *   OPENING, OPEN -> DRAINING  owner is done, bytes are queued     [conn_finish]
+ *   DRAINING -> LINGERING      queue empty, FIN sent               [drained]
+ *   any      -> CLOSED         [conn_close, conn_reset, conn_finish when it is over]
+ *
+ * Reading has an end of its own (enum conn_reading), because TCP can be half-closed.
+ *
+ * epoll interest is added eagerly and dropped lazily, when an event comes that
+ * nobody wants: a pause and resume around each request costs no system call.
+ */
+#include "conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "err.h"
+#include "list.h"
+#include "mem.h"
+#include "must.h"
+#include "wire.h"
+
+enum {
+    READS_PER_TURN = 4,
+    LINGER_BYTES_MAX = 64 * 1024,
+    REMOTE_BYTES = INET6_ADDRSTRLEN + 10, /* "[address]:65535" */
+};
+
+enum conn_state {
+    CONN_OPENING,
+    CONN_OPEN,
+    CONN_DRAINING,
+    CONN_LINGERING,
+    CONN_CLOSED,
+};
+
+enum conn_reading {
+    CONN_READS,
+    CONN_READS_LAST, /* FIN stands behind unread bytes; met while paused */
+    CONN_READ_ENDED, /* on_end() has come */
+};
+
+struct conn {
+    uv_poll_t poll;
+    struct loop *loop;
+    struct list dirty;    /* in loop->dirty while the end of the turn must look at it */
+    struct timeout timer; /* OPEN: read again; DRAINING, LINGERING: give up */
+    struct wire wire;
+    struct buf out;
+    const struct conn_handler *handler;
+    void *ctx;
+    int64_t last_write_ns, linger_ms;
+    size_t discarded_bytes; /* while lingering */
+    enum conn_state state;
+    enum conn_reading reading;
+    int events; /* what the poll handle waits for */
+    unsigned paused;
+    int error;        /* the first; on_end() has it or will */
+    int socket_error; /* from SO_ERROR, told when the bytes before it are read */
+    bool error_told, was_high, write_blocked;
+    char remote[REMOTE_BYTES];
+};
+
+static void update_interest(struct conn *c, bool drop);
+
+static void mark_dirty(struct conn *c)
+{
+    if (list_empty(&c->dirty))
+        list_append(&c->loop->dirty, &c->dirty);
+}
+
+/* Tells on_end(), each kind once.  May end the conn. */
+static void end(struct conn *c, int err)
+{
+    if (c->state == CONN_CLOSED || c->error_told || (err == 0 && c->reading == CONN_READ_ENDED))
+        return;
+    c->reading = CONN_READ_ENDED;
+    if (err != 0) {
+        c->error = c->error != 0 ? c->error : err;
+        c->error_told = true;
+        buf_clear(&c->out);
+    }
+    c->handler->on_end(c->ctx, c->error_told ? c->error : 0);
+}
+
+/* Bytes that OpenSSL holds are invisible to epoll. */
+static void read_again(struct conn *c)
+{
+    if (c->state == CONN_OPEN && wire_has_pending(&c->wire))
+        timeout_set(c->loop, &c->timer, 0);
+}
+
+static void read_some(struct conn *c)
+{
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        if (c->state != CONN_OPEN || c->reading == CONN_READ_ENDED || c->paused != 0)
+            return;
+        ssize_t n = wire_read(&c->wire, c->loop->scratch, LOOP_SCRATCH_BYTES);
+        if (n == -EAGAIN)
+            return;
+        if (n <= 0) {
+            end(c, n < 0 ? (int)n : c->socket_error);
+            return;
+        }
+        c->handler->on_read(c->ctx, (struct str){ c->loop->scratch, (size_t)n });
+        if (c->wire.read_dry)
+            return; /* most likely empty; epoll says so if not */
+    }
+    read_again(c);
+}
+
+/* FIN has come while paused: it is told now unless bytes stand before it. */
+static void look_for_end(struct conn *c)
+{
+    c->reading = CONN_READS_LAST;
+    int e = wire_peek(&c->wire);
+    if (e <= 0 && e != -EAGAIN)
+        end(c, e);
+}
+
+/* Writes what it can.  Callbacks that are due wait for the end of the turn. */
+static void push(struct conn *c)
+{
+    size_t before = buf_len(&c->out);
+    c->write_blocked = false;
+    while (buf_len(&c->out) > 0) {
+        ssize_t n = wire_write(&c->wire, buf_str(&c->out));
+        if (n == -EAGAIN) {
+            c->write_blocked = true;
+            break;
+        }
+        if (n < 0) {
+            c->error = c->error != 0 ? c->error : (int)n;
+            buf_clear(&c->out);
+            mark_dirty(c);
+            return;
+        }
+        buf_consume(&c->out, (size_t)n);
+    }
+    if (buf_len(&c->out) != before)
+        c->last_write_ns = loop_now_ns(c->loop);
+    if (c->state == CONN_OPEN && c->was_high && buf_len(&c->out) <= CONN_LOW_BYTES)
+        mark_dirty(c);
+}
+
+static void linger(struct conn *c)
+{
+    must(c->state == CONN_LINGERING);
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        ssize_t n = wire_discard(&c->wire, c->loop->scratch, LOOP_SCRATCH_BYTES);
+        if (n == -EAGAIN)
+            return;
+        if (n > 0)
+            c->discarded_bytes += (size_t)n;
+        if (n <= 0 || c->discarded_bytes > LINGER_BYTES_MAX) {
+            conn_close(c);
+            return;
+        }
+    }
+}
+
+static void drained(struct conn *c)
+{
+    must(c->state == CONN_DRAINING);
+    c->state = CONN_LINGERING;
+    wire_finish(&c->wire);
+    if (c->linger_ms <= 0) {
+        conn_close(c);
+        return;
+    }
+    timeout_set(c->loop, &c->timer, c->linger_ms * NS_PER_MS);
+    linger(c);
+}
+
+static void drain(struct conn *c)
+{
+    size_t before = buf_len(&c->out);
+    push(c);
+    if (c->error != 0) {
+        conn_close(c);
+        return;
+    }
+    if (buf_len(&c->out) == 0)
+        drained(c);
+    else if (buf_len(&c->out) != before || !timeout_armed(&c->timer))
+        timeout_set(c->loop, &c->timer, CONN_DRAIN_STALL_MS * NS_PER_MS);
+}
+
+static void become_open(struct conn *c)
+{
+    must(c->state == CONN_OPENING);
+    c->state = CONN_OPEN;
+    if (buf_len(&c->out) > 0)
+        mark_dirty(c);
+    read_again(c); /* they may stand behind the handshake already */
+    c->handler->on_open(c->ctx);
+}
+
+static void open_plain(void *ctx)
+{
+    struct conn *c = ctx;
+    if (c->state == CONN_DRAINING) {
+        mark_dirty(c);
+    } else if (c->state == CONN_OPENING) {
+        become_open(c);
+        update_interest(c, false);
+    }
+}
+
+static void handshake(struct conn *c)
+{
+    int e = wire_handshake(&c->wire);
+    if (e == 0)
+        become_open(c);
+    else if (e != -EAGAIN)
+        end(c, e);
+}
+
+static void on_timer(void *ctx)
+{
+    struct conn *c = ctx;
+    if (c->state == CONN_OPEN) {
+        read_some(c);
+        update_interest(c, false);
+    } else {
+        conn_close(c);
+    }
+}
+
+/* The end of the turn: conns with something queued, or a callback due. */
+static void flush_at_end_of_turn(struct list *item)
+{
+    struct conn *c = list_entry(item, struct conn, dirty);
+    if (c->state == CONN_DRAINING) {
+        drain(c);
+    } else if (c->state == CONN_OPEN) {
+        if (buf_len(&c->out) > 0 && !c->write_blocked)
+            push(c);
+        if (c->error != 0) {
+            end(c, c->error);
+        } else if (c->was_high && buf_len(&c->out) <= CONN_LOW_BYTES) {
+            c->was_high = false;
+            if (c->handler->on_drain != NULL)
+                c->handler->on_drain(c->ctx);
+        }
+    }
+    update_interest(c, false);
+}
+
+static int wanted_events(const struct conn *c)
+{
+    const struct wire *w = &c->wire;
+    switch (c->state) {
+    case CONN_OPENING:
+        if (w->ssl == NULL || c->error_told)
+            return 0;
+        return w->read_wants_write ? UV_WRITABLE : UV_READABLE;
+    case CONN_OPEN: {
+        int events = 0;
+        if (c->reading != CONN_READ_ENDED && c->paused == 0)
+            events |= w->read_wants_write ? UV_READABLE | UV_WRITABLE : UV_READABLE;
+        if (c->reading == CONN_READS)
+            events |= UV_DISCONNECT;
+        if (c->write_blocked && buf_len(&c->out) > 0)
+            events |= w->write_wants_read ? UV_READABLE : UV_WRITABLE;
+        return events;
+    }
+    case CONN_DRAINING:
+        return w->write_wants_read ? UV_READABLE : UV_WRITABLE;
+    case CONN_LINGERING:
+        return UV_READABLE;
+    case CONN_CLOSED:
+        break;
+    }
+    return 0;
+}
+
+/* A failed socket: the error waits for the bytes before it, if anyone reads. */
+static void socket_failed(struct conn *c)
+{
+    c->events = 0; /* libuv has stopped the handle */
+    int e = wire_socket_error(&c->wire);
+    if (c->socket_error == 0)
+        c->socket_error = e != 0 ? e : -ECONNRESET;
+    if (c->state == CONN_DRAINING || c->state == CONN_LINGERING) {
+        conn_close(c);
+        return;
+    }
+    if (c->state == CONN_OPENING && c->wire.ssl != NULL)
+        handshake(c); /* an alert may tell more than the socket */
+    read_some(c);
+    if (c->state == CONN_CLOSED ||
+        (c->state == CONN_OPEN && c->reading == CONN_READ_ENDED && c->error == 0))
+        return; /* after a half-close the next write tells */
+    end(c, c->socket_error);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct conn *c = poll->data;
+    if (status < 0) {
+        socket_failed(c);
+        return;
+    }
+    switch (c->state) {
+    case CONN_OPENING:
+        if (c->wire.ssl != NULL && !c->error_told)
+            handshake(c);
+        break;
+    case CONN_OPEN:
+        if (c->write_blocked)
+            push(c);
+        if (c->paused == 0)
+            read_some(c);
+        else if ((events & UV_DISCONNECT) != 0 && c->reading != CONN_READ_ENDED)
+            look_for_end(c);
+        break;
+    case CONN_DRAINING:
+        drain(c);
+        break;
+    case CONN_LINGERING:
+        linger(c);
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+    update_interest(c, (events & ~wanted_events(c)) != 0);
+}
+
+/* drop: also give up what is not wanted any more. */
+static void update_interest(struct conn *c, bool drop)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    int wanted = wanted_events(c);
+    int events = drop ? wanted : c->events | wanted;
+    if (events == c->events)
+        return;
+    c->events = events;
+    if (events == 0)
+        must(uv_poll_stop(&c->poll) == 0);
+    else
+        must(uv_poll_start(&c->poll, events, on_poll) == 0);
+}
+
+static void format_remote(struct conn *c)
+{
+    struct sockaddr_storage a;
+    socklen_t n = sizeof(a);
+    char ip[INET6_ADDRSTRLEN] = "";
+    c->remote[0] = '\0';
+    if (getpeername(c->wire.fd, (struct sockaddr *)&a, &n) < 0)
+        return;
+    if (a.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
+        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
+        snprintf(c->remote, sizeof(c->remote), "%s:%u", ip, ntohs(in->sin_port));
+    } else if (a.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a;
+        inet_ntop(AF_INET6, &in->sin6_addr, ip, sizeof(ip));
+        snprintf(c->remote, sizeof(c->remote), "[%s]:%u", ip, ntohs(in->sin6_port));
+    } else {
+        snprintf(c->remote, sizeof(c->remote), "unix");
+    }
+}
+
+struct conn *conn_new(struct loop *l, int fd, SSL *ssl, const struct conn_handler *h, void *ctx)
+{
+    must(h != NULL);
+    struct conn *c = mem_new(struct conn);
+    c->loop = l;
+    c->handler = h;
+    c->ctx = ctx;
+    c->last_write_ns = loop_now_ns(l);
+    l->flush = flush_at_end_of_turn;
+    list_init(&c->dirty);
+    timeout_init(&c->timer, on_timer, c);
+    buf_init(&c->out, SIZE_MAX / 4);
+    wire_init(&c->wire, fd, ssl);
+    must(uv_poll_init(&l->uv, &c->poll, fd) == 0);
+    c->poll.data = c;
+    format_remote(c);
+    if (ssl == NULL)
+        loop_defer(l, open_plain, c);
+    /* A client speaks first: waiting for the socket to be writable starts it. */
+    else if (!SSL_is_server(ssl))
+        c->wire.read_wants_write = true;
+    update_interest(c, false);
+    return c;
+}
+
+void conn_start_tls(struct conn *c, SSL *ssl)
+{
+    must(c->state == CONN_OPEN);
+    must(c->wire.ssl == NULL);
+    must(buf_len(&c->out) == 0);
+    if (c->reading == CONN_READ_ENDED)
+        return; /* on_end() has said so */
+    wire_init(&c->wire, c->wire.fd, ssl);
+    c->state = CONN_OPENING;
+    c->wire.read_wants_write = true;
+    update_interest(c, false);
+}
+
+void conn_set_handler(struct conn *c, const struct conn_handler *h, void *ctx)
+{
+    must(h != NULL);
+    c->handler = h;
+    c->ctx = ctx;
+}
+
+void conn_write(struct conn *c, struct str bytes)
+{
+    if (bytes.n == 0 || c->error != 0 || (c->state != CONN_OPENING && c->state != CONN_OPEN))
+        return;
+    buf_add(&c->out, bytes);
+    if (buf_len(&c->out) > CONN_HIGH_BYTES)
+        c->was_high = true;
+    if (c->state == CONN_OPEN && !c->write_blocked)
+        mark_dirty(c);
+}
+
+size_t conn_queued(const struct conn *c)
+{
+    return buf_len(&c->out);
+}
+
+void conn_flush(struct conn *c)
+{
+    if (c->state != CONN_OPEN || c->error != 0 || buf_len(&c->out) == 0)
+        return;
+    push(c);
+    if (c->write_blocked)
+        mark_dirty(c); /* for its interest */
+}
+
+void conn_pause(struct conn *c, unsigned reason)
+{
+    c->paused |= reason;
+}
+
+void conn_resume(struct conn *c, unsigned reason)
+{
+    if ((c->paused & reason) == 0)
+        return;
+    c->paused &= ~reason;
+    if (c->paused != 0 || c->state != CONN_OPEN || c->reading == CONN_READ_ENDED)
+        return;
+    read_again(c);
+    update_interest(c, false);
+}
+
+static void free_conn(void *ctx)
+{
+    free(ctx);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    /* Behind open_plain(), which may still be deferred. */
+    loop_defer(c->loop, free_conn, c);
+}
+
+static void close_now(struct conn *c, bool reset)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    bool orderly = c->state == CONN_OPEN && buf_len(&c->out) == 0 && c->error == 0;
+    c->state = CONN_CLOSED;
+    timeout_clear(c->loop, &c->timer);
+    list_remove(&c->dirty);
+    buf_done(&c->out);
+    uv_close((uv_handle_t *)&c->poll, on_poll_closed); /* before the fd goes */
+    wire_close(&c->wire, orderly, reset);
+}
+
+void conn_close(struct conn *c)
+{
+    close_now(c, false);
+}
+
+void conn_reset(struct conn *c)
+{
+    close_now(c, true);
+}
+
+void conn_finish(struct conn *c, int64_t linger_ms)
+{
+    if (c->state != CONN_OPENING && c->state != CONN_OPEN)
+        return;
+    bool never_open = c->state == CONN_OPENING && c->wire.ssl != NULL;
+    if (c->error != 0 || never_open) {
+        conn_close(c);
+        return;
+    }
+    timeout_clear(c->loop, &c->timer);
+    c->linger_ms = linger_ms;
+    c->state = CONN_DRAINING;
+    mark_dirty(c);
+}
+
+bool conn_is_tls(const struct conn *c)
+{
+    return c->wire.ssl != NULL;
+}
+
+bool conn_is_resumed(const struct conn *c)
+{
+    return c->wire.ssl != NULL && SSL_session_reused(c->wire.ssl) == 1;
+}
+
+struct str conn_alpn(const struct conn *c)
+{
+    const unsigned char *p = NULL;
+    unsigned n = 0;
+    if (c->wire.ssl != NULL)
+        SSL_get0_alpn_selected(c->wire.ssl, &p, &n);
+    return (struct str){ (const char *)p, n };
+}
+
+struct str conn_remote(const struct conn *c)
+{
+    return str_of(c->remote);
+}
+
+struct loop *conn_loop(const struct conn *c)
+{
+    return c->loop;
+}
+
+int64_t conn_last_write_ns(const struct conn *c)
+{
+    return c->last_write_ns;
+}
+
+bool conn_is_stale(const struct conn *c)
+{
+    if (c->state != CONN_OPEN || c->reading == CONN_READ_ENDED || c->error != 0)
+        return true;
+    char byte;
+    ssize_t n = recv(c->wire.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+struct str conn_error_text(const struct conn *c)
+{
+    return str_of(c->wire.error_text);
+}

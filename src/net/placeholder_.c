@@ -1,1 +1,0 @@
-typedef int net_layer_is_being_written;

@@ -1,0 +1,231 @@
+#include "wire.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "err.h"
+#include "mem.h"
+#include "tls.h"
+
+enum {
+    RECORD_BYTES_MAX = 16 * 1024,
+    ERROR_TEXT_BYTES_MAX = 512,
+};
+
+void wire_init(struct wire *w, int fd, SSL *ssl)
+{
+    must(fd >= 0);
+    *w = (struct wire){ .fd = fd, .ssl = ssl };
+    if (ssl != NULL)
+        must(SSL_set_fd(ssl, fd) == 1);
+}
+
+/* Keeps the reason of a failed TLS call; the error queue dies with the next one. */
+static void keep_error_text(struct wire *w)
+{
+    struct buf text;
+    if (w->error_text != NULL)
+        return;
+    buf_init(&text, ERROR_TEXT_BYTES_MAX);
+    tls_error(w->ssl, &text);
+    struct str s = buf_str(&text);
+    w->error_text = mem_strndup(s.p, s.n);
+    buf_done(&text);
+}
+
+/* What a failed SSL call means; 0 for the orderly end. */
+static int tls_result(struct wire *w, int r, int saved_errno)
+{
+    switch (SSL_get_error(w->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return -EAGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    case SSL_ERROR_SYSCALL:
+        w->tls_broken = true;
+        ERR_clear_error();
+        return saved_errno > 0 ? -saved_errno : 0;
+    default:
+        w->tls_broken = true;
+        keep_error_text(w);
+        ERR_clear_error();
+        return E_UPSTREAM_TLS;
+    }
+}
+
+int wire_handshake(struct wire *w)
+{
+    must(w->ssl != NULL);
+    ERR_clear_error();
+    errno = 0;
+    int r = SSL_do_handshake(w->ssl);
+    int saved_errno = errno;
+    w->read_wants_write = false;
+    if (r == 1)
+        return 0;
+    int e = tls_result(w, r, saved_errno);
+    w->read_wants_write = e == -EAGAIN && SSL_want_write(w->ssl);
+    if (e != 0)
+        return e;
+    w->tls_broken = true;
+    w->error_text = mem_strndup(S("connection closed during the handshake").p,
+                                S("connection closed during the handshake").n);
+    return E_UPSTREAM_TLS;
+}
+
+static ssize_t tls_read(struct wire *w, char *to, size_t cap)
+{
+    size_t n = 0;
+    int e = 0;
+    w->read_wants_write = false;
+    while (n == 0 || cap - n >= RECORD_BYTES_MAX) {
+        size_t got = 0;
+        ERR_clear_error();
+        errno = 0;
+        int r = SSL_read_ex(w->ssl, to + n, cap - n, &got);
+        int saved_errno = errno;
+        if (r != 1) {
+            e = tls_result(w, r, saved_errno);
+            w->read_wants_write = e == -EAGAIN && SSL_want_write(w->ssl);
+            break;
+        }
+        n += got;
+    }
+    if (n == 0)
+        return e;
+    if (e < 0 && e != -EAGAIN)
+        w->read_error = e;
+    w->read_dry = e == -EAGAIN;
+    return (ssize_t)n;
+}
+
+ssize_t wire_read(struct wire *w, char *to, size_t cap)
+{
+    must(cap >= RECORD_BYTES_MAX);
+    if (w->read_error != 0)
+        return w->read_error;
+    if (w->ssl != NULL)
+        return tls_read(w, to, cap);
+    ssize_t n;
+    do
+        n = recv(w->fd, to, cap, 0);
+    while (n < 0 && errno == EINTR);
+    w->read_dry = n >= 0 && (size_t)n < cap;
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t tls_write(struct wire *w, struct str bytes)
+{
+    size_t n = 0;
+    w->write_wants_read = false;
+    if (w->tls_broken)
+        return -EPIPE;
+    while (n < bytes.n) {
+        size_t put = 0;
+        size_t want = bytes.n - n < RECORD_BYTES_MAX ? bytes.n - n : RECORD_BYTES_MAX;
+        ERR_clear_error();
+        errno = 0;
+        int r = SSL_write_ex(w->ssl, bytes.p + n, want, &put);
+        int saved_errno = errno;
+        if (r == 1) {
+            n += put;
+            continue;
+        }
+        int e = tls_result(w, r, saved_errno);
+        if (e == -EAGAIN) {
+            w->write_wants_read = SSL_want_read(w->ssl);
+            break;
+        }
+        return e == 0 ? -EPIPE : e;
+    }
+    return n > 0 || bytes.n == 0 ? (ssize_t)n : -EAGAIN;
+}
+
+ssize_t wire_write(struct wire *w, struct str bytes)
+{
+    if (w->ssl != NULL)
+        return tls_write(w, bytes);
+    ssize_t n;
+    do
+        n = send(w->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int wire_peek(struct wire *w)
+{
+    char byte;
+    if (w->read_error != 0)
+        return w->read_error;
+    if (w->ssl != NULL) {
+        size_t got = 0;
+        ERR_clear_error();
+        errno = 0;
+        int r = SSL_peek_ex(w->ssl, &byte, 1, &got);
+        int saved_errno = errno;
+        return r == 1 ? 1 : tls_result(w, r, saved_errno);
+    }
+    ssize_t n = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 ? -errno : (int)n;
+}
+
+bool wire_has_pending(const struct wire *w)
+{
+    return w->read_error != 0 || (w->ssl != NULL && SSL_has_pending(w->ssl));
+}
+
+static void close_notify(struct wire *w)
+{
+    if (w->ssl == NULL || w->tls_broken || !SSL_is_init_finished(w->ssl))
+        return;
+    ERR_clear_error();
+    SSL_shutdown(w->ssl); /* one try: the FIN behind it says the same */
+    ERR_clear_error();
+}
+
+void wire_finish(struct wire *w)
+{
+    close_notify(w);
+    shutdown(w->fd, SHUT_WR);
+}
+
+ssize_t wire_discard(struct wire *w, char *scratch, size_t cap)
+{
+    ssize_t n = recv(w->fd, scratch, cap, MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+void wire_close(struct wire *w, bool orderly, bool reset)
+{
+    if (w->fd < 0)
+        return;
+    if (orderly && !reset)
+        close_notify(w);
+    if (w->ssl != NULL) {
+        /* Otherwise SSL_free() takes the session for bad and forbids resuming it. */
+        if (!w->tls_broken)
+            SSL_set_shutdown(w->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(w->ssl);
+    }
+    if (reset) {
+        struct linger none = { .l_onoff = 1, .l_linger = 0 };
+        setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+    close(w->fd);
+    free(w->error_text);
+    *w = (struct wire){ .fd = -1 };
+}
+
+int wire_socket_error(const struct wire *w)
+{
+    int e = 0;
+    socklen_t n = sizeof(e);
+    if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &e, &n) < 0)
+        return -errno;
+    return -e;
+}
