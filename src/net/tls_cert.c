@@ -32,7 +32,7 @@ static int open_private(const char *path, FILE **ret_file)
 /* Writes the certificate, or the key when cert is NULL. */
 static int write_pem(const char *path, X509 *cert, EVP_PKEY *key)
 {
-    FILE *f;
+    FILE *f = NULL;
     int e = open_private(path, &f);
     if (e < 0)
         return e;
