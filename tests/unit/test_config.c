@@ -122,6 +122,10 @@ static void spellings_have_an_order(void **state)
                          "Https_Proxy=http://mixed:1",
                          "SERVICE_CX_PORT=5",
                          "codex_service_port=6",
+                         "NO_PROXY=UP",
+                         "no_proxy=low",
+                         "DNS_TTL=1",
+                         "DNS_TTL=2",
                          NULL };
     struct run r;
     run(&r, "SERVICE_CC_PORT=7\nservice_cc_port=8\nLOG_LEVEL=error\nLOG_LEVEL=debug", environ_,
@@ -130,6 +134,8 @@ static void spellings_have_an_order(void **state)
     assert_int_equal(r.c.claude_port, 1);
     assert_int_equal(r.c.codex_port, 6);
     assert_str(r.c.http_proxy, S("http://UP:1"));
+    assert_str(r.c.no_proxy, S("UP"));
+    assert_int_equal(r.c.dns_ttl_ms, 1000);
     assert_str(r.c.https_proxy, S("http://mixed:1"));
     assert_str(r.c.log_level, S("DEBUG"));
     run_done(&r);
