@@ -1,0 +1,387 @@
+/*
+ * server_h2.c - HTTP/2 on the client side.
+ *
+ * The codec does the protocol; here its output is moved to the conn, once at the end of
+ * a turn and never above the conn's high mark, so that what waits, waits in the stream's
+ * queue where the user sees it.
+ *
+ * A stream outlives its reply until the codec has sent it (on_stream_close).  RST_STREAM
+ * would overtake queued bytes, so a reset that must come behind them (an early reply, an
+ * abort) is kept in late_reset until the queue is empty.
+ *
+ * Time limits are looked at in a tick of a quarter of the shortest one.
+ */
+#include <stdio.h>
+
+#include "clock.h"
+#include "server_internal.h"
+
+enum {
+    PULL_BYTES = 64 * 1024,
+    HEAD_ARENA_BYTES = 1024 * 1024,
+};
+
+static int64_t now_ns(const struct server_conn *c)
+{
+    return loop_now_ns(c->server->loop);
+}
+
+static void arm_tick(struct server_conn *c)
+{
+    const struct server_limits *limits = c->server->limits;
+    int64_t least = limits->keepalive_ns;
+
+    if (least > limits->write_ns)
+        least = limits->write_ns;
+    if (limits->body_bytes_per_s > 0 && least > limits->body_grace_ns)
+        least = limits->body_grace_ns;
+    least /= 4;
+    server_conn_arm(c, now_ns(c) + (least > NS_PER_MS ? least : NS_PER_MS));
+}
+
+/* --- output --- */
+
+static void pull(struct server_conn *c)
+{
+    struct buf out;
+
+    buf_init(&out, (size_t)1 << 30);
+    while (c->state == SERVER_CONN_SERVING && conn_queued(c->conn) < CONN_HIGH_BYTES) {
+        h2_pull(c->h2.codec, &out, PULL_BYTES);
+        if (buf_len(&out) == 0 || c->state != SERVER_CONN_SERVING)
+            break;
+        server_conn_write(c, buf_str(&out));
+        buf_truncate(&out, 0);
+    }
+    buf_done(&out);
+}
+
+static void clear_late_reset(struct server_stream *s)
+{
+    if (s->late_reset < 0)
+        return;
+    s->late_reset = -1;
+    s->conn->h2.late_resets--;
+}
+
+static void set_late_reset(struct server_stream *s, enum h2_error error)
+{
+    if (s->late_reset < 0)
+        s->conn->h2.late_resets++;
+    s->late_reset = (int)error;
+}
+
+/* True when there is something to send again. */
+static bool send_late_resets(struct server_conn *c)
+{
+    bool any = false;
+
+    if (c->h2.late_resets == 0 || h2_wants_write(c->h2.codec))
+        return false;
+    list_each (it, tmp, &c->h2.streams) {
+        struct server_stream *s = list_entry(it, struct server_stream, link);
+        if (s->late_reset < 0 || h2_queued(s->h2) > 0)
+            continue;
+        enum h2_error error = (enum h2_error)s->late_reset;
+        clear_late_reset(s);
+        h2_reset(s->h2, error);
+        any = true;
+    }
+    return any;
+}
+
+static void run(struct server_conn *c)
+{
+    do
+        pull(c);
+    while (c->state == SERVER_CONN_SERVING && send_late_resets(c));
+    if (c->state != SERVER_CONN_SERVING || h2_wants_write(c->h2.codec))
+        return;
+    if (h2_finished(c->h2.codec) || (c->server->draining && list_empty(&c->h2.streams)))
+        server_conn_shut(c, false);
+}
+
+/* --- the codec's callbacks --- */
+
+static void on_head(void *ctx, struct h2_stream *h2, const struct http_head *head)
+{
+    struct server_conn *c = ctx;
+
+    if (c->state != SERVER_CONN_SERVING)
+        return; /* it dies with the codec, nobody was told of it */
+    struct server_stream *s = server_stream_new(c, head);
+    s->h2 = h2;
+    s->request_done = !head->has_body;
+    h2_stream_set_user(h2, s);
+    list_append(&c->h2.streams, &s->link);
+    c->server->handler->on_request(c->server->ctx, s, head);
+}
+
+static void on_body(void *ctx, struct h2_stream *h2, struct str bytes)
+{
+    struct server_conn *c = ctx;
+    struct server_stream *s = h2_stream_user(h2);
+
+    if (!s || s->reply == SERVER_REPLY_ENDED)
+        return;         /* unread: so the client soon stops */
+    s->expects = false; /* it did not wait */
+    s->body_seen += (int64_t)bytes.n;
+    c->server->handler->on_body(s->user, bytes);
+    if (!s->h2)
+        return;
+    if (s->paused)
+        s->unread += bytes.n;
+    else
+        h2_consume(s->h2, bytes.n);
+}
+
+static void on_end(void *ctx, struct h2_stream *h2)
+{
+    struct server_conn *c = ctx;
+    struct server_stream *s = h2_stream_user(h2);
+
+    if (!s)
+        return;
+    s->request_done = true;
+    if (s->late_reset == H2_NO_ERROR)
+        clear_late_reset(s); /* nothing is left to be refused */
+    if (s->reply != SERVER_REPLY_ENDED)
+        c->server->handler->on_end(s->user);
+}
+
+static void on_drain(void *ctx, struct h2_stream *h2)
+{
+    struct server_conn *c = ctx;
+    struct server_stream *s = h2_stream_user(h2);
+
+    if (s && s->reply != SERVER_REPLY_ENDED)
+        c->server->handler->on_drain(s->user);
+}
+
+static void on_stream_close(void *ctx, struct h2_stream *h2, uint32_t error, bool unprocessed)
+{
+    struct server_conn *c = ctx;
+    struct server_stream *s = h2_stream_user(h2);
+
+    (void)error;
+    (void)unprocessed;
+    if (!s)
+        return;
+    clear_late_reset(s);
+    s->h2 = NULL;
+    list_remove(&s->link);
+    if (list_empty(&c->h2.streams))
+        c->h2.idle_since_ns = now_ns(c);
+    server_stream_gone(s);
+}
+
+static const struct h2_handler codec_callbacks = {
+    on_head, on_body, on_end, on_drain, on_stream_close, NULL,
+};
+
+/* --- the conn --- */
+
+static void start(struct server_conn *c)
+{
+    list_init(&c->h2.streams);
+    c->h2.idle_since_ns = now_ns(c);
+    c->h2.codec = h2_new(H2_SERVER, &c->server->limits->h2, &codec_callbacks, c);
+    server_conn_run_later(c);
+    arm_tick(c);
+}
+
+/* Every stream is told; the conn's last bytes (GOAWAY) are still sent. */
+static void give_up(struct server_conn *c)
+{
+    pull(c);
+    if (c->state != SERVER_CONN_SERVING)
+        return;
+    server_conn_shut(c, false);
+    c->version->gone(c);
+}
+
+static void read_bytes(struct server_conn *c, struct str bytes)
+{
+    int e = h2_feed(c->h2.codec, bytes);
+
+    if (c->state != SERVER_CONN_SERVING)
+        return;
+    if (e < 0)
+        give_up(c);
+    else
+        server_conn_run_later(c);
+}
+
+static void drained(struct server_conn *c)
+{
+    server_conn_run_later(c);
+}
+
+/* True when the stream's client has not taken a byte for too long. */
+static bool is_stalled(struct server_stream *s, int64_t now)
+{
+    size_t queued = h2_queued(s->h2);
+    uint64_t sent = s->written - queued;
+
+    if (queued == 0 || sent != s->sent_seen || s->sent_since_ns == 0) {
+        s->sent_seen = sent;
+        s->sent_since_ns = queued > 0 ? now : 0;
+        return false;
+    }
+    return now - s->sent_since_ns >= s->conn->server->limits->write_ns;
+}
+
+static void tick(struct server_conn *c)
+{
+    int64_t now = now_ns(c);
+
+    if (now >= server_conn_stall_due(c)) {
+        server_conn_drop(c, true);
+        return;
+    }
+    if (list_empty(&c->h2.streams) &&
+        now - c->h2.idle_since_ns >= c->server->limits->keepalive_ns) {
+        h2_goaway(c->h2.codec);
+        give_up(c);
+        return;
+    }
+    list_each (it, tmp, &c->h2.streams) {
+        struct server_stream *s = list_entry(it, struct server_stream, link);
+        bool slow = s->reply != SERVER_REPLY_ENDED && now >= server_stream_body_due(s);
+        if (is_stalled(s, now) || slow)
+            h2_reset(s->h2, H2_CANCEL); /* on_stream_close() tells the user */
+    }
+    server_conn_run_later(c);
+    arm_tick(c);
+}
+
+static void retire(struct server_conn *c)
+{
+    h2_goaway(c->h2.codec);
+    server_conn_run_later(c);
+}
+
+static bool is_open(struct server_conn *c)
+{
+    return !list_empty(&c->h2.streams);
+}
+
+static void gone(struct server_conn *c)
+{
+    while (!list_empty(&c->h2.streams)) {
+        struct server_stream *s = list_first(&c->h2.streams, struct server_stream, link);
+        h2_stream_set_user(s->h2, NULL);
+        clear_late_reset(s);
+        s->h2 = NULL;
+        server_stream_gone(s);
+    }
+}
+
+static void done(struct server_conn *c)
+{
+    h2_free(c->h2.codec);
+}
+
+/* --- the reply --- */
+
+static void reply_head(struct server_stream *s, int status, const struct http_headers *headers,
+                       int64_t body_bytes)
+{
+    bool has_body = !s->no_body && body_bytes != 0;
+    bool has_length = body_bytes >= 0 && status != 204 && status != 304;
+    struct http_headers all = { 0 };
+    char text[24];
+    struct arena a;
+
+    if (!s->h2)
+        return;
+    arena_init(&a, HEAD_ARENA_BYTES);
+    if (has_length) {
+        for (size_t i = 0; i < headers->n; i++)
+            http_add(&all, &a, headers->v[i].name, headers->v[i].value);
+        int n = snprintf(text, sizeof(text), "%lld", (long long)body_bytes);
+        http_add(&all, &a, S("content-length"), (struct str){ text, (size_t)n });
+        headers = &all;
+    }
+    h2_submit_reply(s->h2, status, headers, has_body);
+    s->no_body = !has_body;
+    arena_done(&a);
+    server_conn_run_later(s->conn);
+}
+
+static void reply_write(struct server_stream *s, struct str bytes)
+{
+    if (!s->h2)
+        return;
+    s->written += bytes.n;
+    h2_write(s->h2, bytes);
+    server_conn_run_later(s->conn);
+}
+
+static void reply_end(struct server_stream *s)
+{
+    if (!s->h2)
+        return;
+    if (!s->no_body)
+        h2_write_end(s->h2);
+    if (!s->request_done)
+        set_late_reset(s, H2_NO_ERROR);
+    server_conn_run_later(s->conn);
+}
+
+static void reply_abort(struct server_stream *s)
+{
+    s->reply = SERVER_REPLY_ENDED;
+    if (!s->h2)
+        return;
+    set_late_reset(s, H2_INTERNAL_ERROR);
+    server_conn_run_later(s->conn);
+}
+
+static size_t reply_queued(const struct server_stream *s)
+{
+    return s->h2 ? h2_queued(s->h2) : 0;
+}
+
+static void body_pause(struct server_stream *s)
+{
+    (void)s; /* on_body() keeps count and the window closes */
+}
+
+static void body_resume(struct server_stream *s)
+{
+    if (!s->h2 || s->unread == 0)
+        return;
+    h2_consume(s->h2, s->unread);
+    s->unread = 0;
+    server_conn_run_later(s->conn);
+}
+
+static void reply_continue(struct server_stream *s)
+{
+    if (!s->h2)
+        return;
+    h2_submit_continue(s->h2);
+    server_conn_run_later(s->conn);
+}
+
+const struct server_version server_h2_version = {
+    .major = 2,
+    .open = start,
+    .read = read_bytes,
+    .drain = drained,
+    .run = run,
+    .tick = tick,
+    .retire = retire,
+    .is_open = is_open,
+    .gone = gone,
+    .done = done,
+    .head = reply_head,
+    .write = reply_write,
+    .end = reply_end,
+    .abort = reply_abort,
+    .queued = reply_queued,
+    .pause = body_pause,
+    .resume = body_resume,
+    .go_on = reply_continue,
+};
