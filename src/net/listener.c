@@ -66,10 +66,10 @@ static int set_flag(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int bind_tcp(int fd, const struct sockaddr_storage *a, socklen_t len)
+static int bind_tcp(int fd, const struct sockaddr_storage *a, socklen_t len, bool shared)
 {
     int e = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (e == 0)
+    if (e == 0 && shared)
         e = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (e == 0 && a->ss_family == AF_INET6)
         e = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -80,7 +80,7 @@ static int bind_tcp(int fd, const struct sockaddr_storage *a, socklen_t len)
     return e;
 }
 
-int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
+static int open_tcp(struct str host, uint16_t port, bool shared, int *ret_fd, struct buf *ret_error)
 {
     struct sockaddr_storage a;
     socklen_t len = 0;
@@ -91,7 +91,7 @@ int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_e
         return e;
     }
     int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    e = fd < 0 ? -errno : bind_tcp(fd, &a, len);
+    e = fd < 0 ? -errno : bind_tcp(fd, &a, len, shared);
     if (e < 0) {
         buf_addf(ret_error, "cannot listen on " STR_FMT ":%u: %s", STR_ARG(host), port,
                  strerror(-e));
@@ -115,6 +115,16 @@ static void remove_stale(const struct sockaddr_un *a)
     if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED)
         unlink(a->sun_path);
     close(fd);
+}
+
+int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
+{
+    return open_tcp(host, port, true, ret_fd, ret_error);
+}
+
+int listener_open_exclusive(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
+{
+    return open_tcp(host, port, false, ret_fd, ret_error);
 }
 
 int listener_open_unix(const char *path, int *ret_fd, struct buf *ret_error)

@@ -22,7 +22,10 @@
 
 int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error) MUST_CHECK;
 int listener_open_unix(const char *path, int *ret_fd, struct buf *ret_error)
-    MUST_CHECK;                 /* mode 0600 */
+    MUST_CHECK; /* mode 0600 */
+/* Without SO_REUSEPORT: fails with -EADDRINUSE when anybody listens there. */
+int listener_open_exclusive(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
+    MUST_CHECK;
 uint16_t listener_port(int fd); /* the bound port, for port 0 */
 
 typedef void listener_accept_fn(void *ctx, int fd);

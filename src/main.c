@@ -1,0 +1,175 @@
+/*
+ * The program's subcommands: a table of contents.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "demo.h"
+#include "log.h"
+#include "mem.h"
+#include "mock.h"
+#include "options.h"
+#include "supervisor.h"
+
+extern char **environ;
+
+/* A copy of the environment; the process's own, which others can read in /proc, is wiped. */
+static char **take_environment(void)
+{
+    size_t n = 0;
+    while (environ[n] != NULL)
+        n++;
+    char **copy = mem_alloc((n + 1) * sizeof(*copy));
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(environ[i]);
+        copy[i] = mem_strndup(environ[i], len);
+        char *value = strchr(environ[i], '=');
+        if (value != NULL)
+            memset(value + 1, 0, len - (size_t)(value + 1 - environ[i]));
+    }
+    copy[n] = NULL;
+    return copy;
+}
+
+static void own_path(char *to, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", to, size - 1);
+    to[n > 0 ? n : 0] = '\0';
+}
+
+static void take_sources(const struct options *o, struct supervisor_sources *to)
+{
+    to->env_path = o->env_file != NULL ? o->env_file : ".env";
+    to->env_required = o->env_file != NULL;
+    to->environment = take_environment();
+    for (size_t i = 0; i < o->settings_n; i++)
+        to->options[to->options_n++] = o->settings[i];
+}
+
+static void print_banner(const struct config *c)
+{
+    const char *scheme = c->tls_cert_file.n > 0 ? "https" : "http";
+    fprintf(stderr,
+            "\ncc-proxy %s serves with the built-in upstream simulator: replies are made up and\n"
+            "cost nothing.  To use real upstreams: cp .env.example .env, edit it, start again.\n"
+            "\nTry it:\n\n"
+            "  curl -N %s://127.0.0.1:%d/v1/messages -H 'x-api-key: sk-demo' "
+            "-H 'User-Agent: CherryStudio/1.0.0' -H 'content-type: application/json' "
+            "-d '{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":4096,\"thinking\":{\"enabled\":"
+            "true},\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n\n"
+            "  curl -N %s://127.0.0.1:%d/v1/responses -H 'Authorization: Bearer sk-demo' "
+            "-H 'content-type: application/json' "
+            "-d '{\"model\":\"gpt-5\",\"input\":\"Hello!\",\"stream\":true}'\n\n"
+            "  curl %s://127.0.0.1:%d/health\n\n",
+            CCP_VERSION, scheme, c->claude_port, scheme, c->codex_port, scheme, c->claude_port);
+}
+
+static int fail(const struct buf *error, int code)
+{
+    fprintf(stderr, "cc-proxy: " STR_FMT "\n", STR_ARG(buf_str(error)));
+    return code;
+}
+
+static int run_serve(const struct options *o)
+{
+    static struct supervisor_settings settings;
+    static char binary[4096];
+    struct config config;
+    struct buf error;
+    own_path(binary, sizeof(binary));
+    take_sources(o, &settings.sources);
+    settings.binary = binary;
+    settings.simulator = o->simulator;
+    buf_init(&error, 16 * 1024);
+    if (config_load(&config, settings.sources.env_path, settings.sources.env_required,
+                    settings.sources.environment, settings.sources.options,
+                    settings.sources.options_n, &error) < 0)
+        return fail(&error, 2);
+    if (o->simulator && !o->quiet)
+        print_banner(&config);
+    config_done(&config);
+    buf_done(&error);
+    return supervisor_run(&settings);
+}
+
+static int run_check(const struct options *o)
+{
+    struct supervisor_sources sources = { 0 };
+    struct config config;
+    struct buf error, text;
+    bool adapters;
+    take_sources(o, &sources);
+    buf_init(&error, 16 * 1024);
+    buf_init(&text, 1 << 20);
+    if (supervisor_load(&sources, &config, &error, &adapters) < 0)
+        return fail(&error, 2);
+    config_print(&config, &text);
+    fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
+    fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
+    puts("configuration ok");
+    buf_done(&text);
+    buf_done(&error);
+    config_done(&config);
+    return 0;
+}
+
+static int run_mock(const struct options *o)
+{
+    const struct mock_settings settings = {
+        .host = str_of(o->host != NULL ? o->host : "127.0.0.1"),
+        .port = o->port,
+        .tls_cert_file = o->tls_cert,
+        .tls_key_file = o->tls_key,
+        .tokens_per_second = o->tokens_per_second,
+        .ready_fd = o->ready_fd,
+        .quiet = o->quiet,
+    };
+    return mock_run(&settings);
+}
+
+static int run_demo(const struct options *o)
+{
+    char binary[4096];
+    (void)o;
+    own_path(binary, sizeof(binary));
+    return demo_run(binary);
+}
+
+static int run_version(const struct options *o)
+{
+    (void)o;
+    puts("cc-proxy " CCP_VERSION);
+    return 0;
+}
+
+static int run_worker(const struct options *o)
+{
+    return o->rest_n == 2 ? supervisor_worker_main(o->rest[0], o->rest[1]) : 2;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct options *o);
+} commands[] = {
+    { "serve", run_serve }, { "check", run_check },     { "demo", run_demo },
+    { "mock", run_mock },   { "version", run_version }, { "worker", run_worker },
+};
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "serve";
+    bool named = argc > 1 && argv[1][0] != '-';
+    int e = options_parse(name, argc - 1 - named, argv + 1 + named, &o);
+    if (e != 0)
+        return e < 0 ? 2 : 0;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(&o);
+    fprintf(stderr, "cc-proxy: no command \"%s\"; see cc-proxy --help\n", name);
+    return 2;
+}

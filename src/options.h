@@ -1,0 +1,35 @@
+/*
+ * options.h - the command line (options.def), and --help.
+ *
+ * Contract
+ *   options_parse() gives 0, 1 when it has printed help, or -EINVAL when it has said on stderr
+ *   what is wrong.  Texts are slices of argv.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "must.h"
+
+enum { OPTIONS_SETTINGS_MAX = 48, OPTIONS_REST_MAX = 4 };
+
+struct options {
+    const char *env_file; /* NULL: the default */
+    struct config_option settings[OPTIONS_SETTINGS_MAX];
+    size_t settings_n;
+    bool simulator, quiet;
+    const char *host, *tls_cert, *tls_key;
+    uint16_t port;
+    double tokens_per_second;
+    int ready_fd; /* -1: none */
+    const char *rest[OPTIONS_REST_MAX];
+    size_t rest_n;
+};
+
+int options_parse(const char *command, int argc, char **argv, struct options *ret) MUST_CHECK;
+
+#endif

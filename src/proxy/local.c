@@ -1,0 +1,98 @@
+#include "local.h"
+
+#include "err.h"
+#include "mem.h"
+#include "reply.h"
+#include "request_log.h"
+
+static const struct names {
+    const char *service, *title, *api, *description;
+} names[SERVICE_COUNT] = {
+    [SERVICE_CLAUDE] = { "claude-service", "Claude Service", "messages",
+                         "Proxy for the Anthropic Messages API" },
+    [SERVICE_CODEX] = { "codex-service", "Codex Service", "responses",
+                        "Proxy for the OpenAI Responses API" },
+};
+
+void local_reply(struct request *r)
+{
+    const struct names *n = &names[r->service];
+    struct buf body;
+    buf_init(&body, 1 << 20);
+    switch (r->route.endpoint) {
+    case ENDPOINT_HEALTH:
+        buf_addf(&body, "{\"status\":\"healthy\",\"service\":\"%s\",\"version\":\"%s\"}",
+                 n->service, CCP_VERSION);
+        break;
+    case ENDPOINT_API:
+        buf_addf(&body, "{\"api\":\"%s\",\"version\":\"v1\",\"supported\":true}", n->api);
+        break;
+    case ENDPOINT_ADAPTERS:
+        adapters_describe(r->worker->adapters, &body);
+        break;
+    case ENDPOINT_HELLO:
+        buf_add(&body, S("{\"status\":\"ok\"}"));
+        break;
+    default:
+        buf_addf(&body,
+                 "{\"service\":\"%s\",\"version\":\"%s\",\"description\":\"%s\","
+                 "\"status\":\"running\"}",
+                 n->title, CCP_VERSION, n->description);
+        break;
+    }
+    request_reply(r, 200, S("application/json"), buf_str(&body));
+    buf_done(&body);
+}
+
+/* --- the admin listener --- */
+
+static void admin_request(void *ctx, struct server_stream *s, const struct http_head *head)
+{
+    struct worker_listener *l = ctx;
+    struct arena a;
+    struct buf body;
+    struct http_headers headers = { 0 };
+    arena_init(&a, 64 * 1024);
+    buf_init(&body, 1 << 20);
+    bool metrics = str_eq(head->target, S("/metrics"));
+    int status = metrics || str_eq(head->target, S("/health")) ? 200 : 404;
+    if (metrics)
+        counters_write(l->worker->slots, &body);
+    else
+        buf_add(&body, status == 200 ? S("ok\n") : S("not found\n"));
+    http_add(&headers, &a, S("content-type"), S("text/plain; version=0.0.4; charset=utf-8"));
+    server_head(s, status, &headers, (int64_t)buf_len(&body));
+    server_write(s, buf_str(&body));
+    server_end(s);
+    buf_done(&body);
+    arena_done(&a);
+}
+
+static void ignore_body(void *user, struct str bytes)
+{
+    (void)user;
+    (void)bytes;
+}
+
+static void ignore(void *user)
+{
+    (void)user;
+}
+
+static void admin_error(void *ctx, int err, struct str text, struct arena *a,
+                        struct http_headers *headers, struct buf *body)
+{
+    (void)ctx;
+    (void)text;
+    http_add(headers, a, S("content-type"), S("text/plain; charset=utf-8"));
+    buf_add(body, str_of(err_row(err)->text));
+}
+
+const struct server_handler local_admin_handler = {
+    .on_request = admin_request,
+    .on_body = ignore_body,
+    .on_end = ignore,
+    .on_drain = ignore,
+    .on_gone = ignore,
+    .error_body = admin_error,
+};

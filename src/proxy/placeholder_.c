@@ -1,1 +1,0 @@
-typedef int proxy_layer_is_being_written;

@@ -1,0 +1,67 @@
+/*
+ * relay.h - the way back: an upstream's reply to the client, as it comes.
+ *
+ * Contract
+ *   Bytes      are passed on as they came.  Event streams are passed on event by
+ *              event: an event that has not arrived whole is held back, so that a
+ *              keep-alive or an error event always stands between two events; one over
+ *              RELAY_HOLD_BYTES is passed on in pieces.  A stream in a
+ *              content-encoding is decoded.
+ *   Pressure   reading from the upstream stops while the client's queue is over
+ *              CONN_HIGH_BYTES.
+ *   Ends       an event stream that ends without its protocol's last event ends with the
+ *              protocol's error event (docs/adapters.md section 8.4), or, when that cannot be
+ *              put between two events, as a broken connection.
+ *   Owner      the request.
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include <stdint.h>
+
+#include "request.h"
+
+enum { RELAY_HOLD_BYTES = 128 * 1024 };
+
+enum relay_mode {
+    RELAY_VERBATIM, /* any bytes */
+    RELAY_EVENTS,   /* a stream of one of the three protocols */
+    RELAY_FOLD,     /* a stream that becomes one JSON reply */
+    RELAY_SWALLOW,  /* an error reply that comes after we began the stream ourselves */
+};
+
+struct fold;
+struct coding;
+
+struct relay {
+    enum relay_mode mode;
+    struct watch watch;
+    struct watch pending; /* what watch becomes when the event passed in pieces is whole */
+    struct sse_splitter splitter;
+    bool in_pieces;        /* part of an unfinished event has been passed on */
+    struct buf held;       /* an unfinished event */
+    struct coding *coding; /* undoes the stream's content-encoding; NULL: none */
+    struct fold *fold;
+    struct buf capture; /* copy of the reply for usage, error and test logs */
+    int upstream_status;
+    struct str upstream_request_id;
+    struct str error_type; /* of an error reply, for the log */
+    int64_t last_in_ns, last_out_ns;
+    bool paused;
+};
+
+/* The upstream's head has come. */
+void relay_begin(struct request *r, const struct http_head *head);
+/* No head has come within STREAM_OPEN_SECONDS: 200 and a comment now. */
+void relay_open(struct request *r);
+void relay_bytes(struct request *r, struct str bytes);
+void relay_end(struct request *r);
+/* Ends a reply that has begun, for request->err. */
+void relay_fail(struct request *r);
+void relay_drain(struct request *r);
+/* Sends keep-alives that are due, fails the request when the upstream has been silent too
+ * long.  Gives the time of the next look, or 0. */
+int64_t relay_tick(struct request *r, int64_t now_ns);
+void relay_free(struct relay *relay);
+
+#endif

@@ -1,0 +1,776 @@
+/*
+ * The life of one proxied request.  The steps stand in order of travel; the file
+ * read from top to bottom is the way of a request through the proxy.
+ */
+#include "request.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "coding.h"
+#include "err.h"
+#include "json.h"
+#include "local.h"
+#include "mem.h"
+#include "models.h"
+#include "relay.h"
+#include "reply.h"
+#include "request_log.h"
+#include "session.h"
+
+enum { ATTEMPTS_MAX = 2, ARENA_LIMIT_BYTES = 1 << 20 };
+
+enum next { NEXT_GO, NEXT_WAIT, NEXT_END };
+
+typedef enum next step_fn(struct request *r);
+
+struct step {
+    const char *name;
+    step_fn *run;
+};
+
+/*
+ *   STEP(name)            may go to
+ */
+#define STEPS                                                                       \
+    STEP(route) /* admit | done (answered here) | fail                           */ \
+    STEP(admit) /* body | send (pass-through) | relay (models) | fail            */ \
+    STEP(body)  /* parse | fail                                                  */ \
+    STEP(parse) /* adapt | fail                                                  */ \
+    STEP(adapt) /* send | done (rejected) | fail                                 */ \
+    STEP(send)  /* relay | send (once more) | fail                               */ \
+    STEP(relay) /* done | fail (as an error event, or a broken connection)       */ \
+    STEP(fail)  /* done                                                          */ \
+    STEP(done)  /* the end                                                       */
+
+#define STEP(n)              \
+    static step_fn step_##n; \
+    static const struct step STEP_##n = { #n, step_##n };
+STEPS
+#undef STEP
+
+/* The only place that moves a request.  NEXT_WAIT: some callback holds a pointer to us and
+ * will run us again.  NEXT_END: we are gone. */
+static void request_run(struct request *r)
+{
+    enum next next;
+    must(!r->running);
+    r->running = true;
+    do {
+        const struct step *at = r->step;
+        next = at->run(r);
+        if (next == NEXT_WAIT && r->step != at)
+            next = NEXT_GO; /* the step was answered at once */
+    } while (next == NEXT_GO);
+    r->running = false;
+}
+
+static enum next go(struct request *r, const struct step *to)
+{
+    r->step = to;
+    return NEXT_GO;
+}
+
+static void move(struct request *r, const struct step *to)
+{
+    if (r->step == &STEP_done)
+        return;
+    r->step = to;
+    if (!r->running)
+        request_run(r);
+}
+
+static enum next fail(struct request *r, int e, struct str text)
+{
+    must(e < 0);
+    if (r->err == 0) { /* the first error wins */
+        r->err = e;
+        r->err_text = arena_str(&r->arena, text);
+    }
+    return go(r, &STEP_fail);
+}
+
+void request_fail(struct request *r, int err, struct str text)
+{
+    if (r->step == &STEP_done || r->step == &STEP_fail)
+        return;
+    fail(r, err, text);
+    if (!r->running)
+        request_run(r);
+}
+
+void request_finish(struct request *r)
+{
+    move(r, &STEP_done);
+}
+
+/* --- replies --- */
+
+void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
+                        struct str content_type, int64_t body_bytes)
+{
+    struct arena *a = &r->arena;
+    struct http_headers out = { 0 };
+    bool events = str_starts_nocase(content_type, S("text/event-stream"));
+    if (upstream != NULL) {
+        bool coded = r->relay == NULL || r->relay->coding == NULL;
+        reply_copy_headers(&out, a, upstream, coded, r->route.kind == ROUTE_PASS);
+    }
+    if (content_type.n > 0)
+        http_set(&out, a, S("content-type"), content_type);
+    struct str id_name =
+        r->route.protocol == PROTOCOL_MESSAGES ? S("request-id") : S("x-request-id");
+    if (http_find(&out, S("request-id")) == NULL && http_find(&out, S("x-request-id")) == NULL)
+        http_add(&out, a, id_name, r->id);
+    if (events) {
+        http_add(&out, a, S("cache-control"), S("no-cache"));
+        http_add(&out, a, S("x-accel-buffering"), S("no"));
+    }
+    if (r->adapter != NULL)
+        http_add(&out, a, S("x-cc-proxy-adapter"), adapter_name(r->adapter));
+    if (r->route.kind == ROUTE_PREFLIGHT)
+        reply_add_preflight(&out, a, r->worker->config, &r->head.headers, r->route.allow);
+    else
+        reply_add_cors(&out, a, r->worker->config, &r->head.headers);
+    if (status == 405)
+        http_add(&out, a, S("allow"), r->route.allow);
+    if (status == 426) {
+        http_add(&out, a, S("upgrade"), S("websocket"));
+    }
+    if (status == 503 && upstream == NULL)
+        http_add(&out, a, S("retry-after"), S("1"));
+    r->status = status;
+    server_head(r->stream, status, &out, body_bytes);
+}
+
+void request_reply_body(struct request *r, struct str bytes)
+{
+    if (bytes.n == 0)
+        return;
+    if (r->first_byte_ns == 0)
+        r->first_byte_ns = clock_mono_ns();
+    r->bytes_out += bytes.n;
+    server_write(r->stream, bytes);
+}
+
+static void end_reply(struct request *r)
+{
+    server_end(r->stream);
+    r->stream = NULL;
+}
+
+void request_reply(struct request *r, int status, struct str content_type, struct str body)
+{
+    request_reply_head(r, status, NULL, content_type, status == 204 ? 0 : (int64_t)body.n);
+    request_reply_body(r, body);
+    end_reply(r);
+}
+
+static void reply_error(struct request *r, int status, const char *type, struct str message)
+{
+    struct buf body;
+    buf_init(&body, 64 * 1024);
+    reply_error_body(&body, str_of(type), message, r->id);
+    request_reply(r, status, S("application/json"), buf_str(&body));
+    buf_done(&body);
+}
+
+/* --- route --- */
+
+static enum next step_route(struct request *r)
+{
+    int e = router_find(r->service, &r->head, &r->arena, &r->route);
+    if (e < 0)
+        return fail(r, e, S(""));
+    switch (r->route.kind) {
+    case ROUTE_PREFLIGHT:
+        request_reply(r, 204, S(""), S(""));
+        return go(r, &STEP_done);
+    case ROUTE_LOCAL:
+        local_reply(r);
+        return go(r, &STEP_done);
+    default:
+        return go(r, &STEP_admit);
+    }
+}
+
+/* --- admit --- */
+
+static bool key_is_listed(struct str list, struct str key)
+{
+    struct str part;
+    bool found = false;
+    while (str_next(&list, ',', &part)) {
+        part = str_trim(part);
+        if (part.n > 0 && str_eq_secret(part, key))
+            found = true;
+    }
+    return found;
+}
+
+/* A key is needed unless the server has its own and lists no client keys. */
+static bool is_admitted(const struct request *r)
+{
+    const struct config *c = r->worker->config;
+    if (str_trim(c->proxy_api_keys).n > 0)
+        return key_is_listed(c->proxy_api_keys, r->credential.value);
+    return r->upstream->key.n > 0 || r->credential.form != CREDENTIAL_NONE;
+}
+
+static enum next step_admit(struct request *r)
+{
+    enum protocol p = r->route.protocol;
+    if (p == PROTOCOL_COUNT) /* models */
+        p = r->service == SERVICE_CLAUDE ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
+    bool passed_on = r->route.kind == ROUTE_PASS || r->route.kind == ROUTE_MODELS;
+    enum service vendor = passed_on ? r->service : upstream_service(p, r->service);
+    r->upstream = &r->worker->upstreams[vendor];
+    r->upstream_protocol = p;
+    r->credential = headers_credential(&r->head.headers, p);
+    if (!is_admitted(r))
+        return fail(r, E_UNAUTHORIZED, S(""));
+    if (r->route.kind == ROUTE_JSON &&
+        r->head.content_length > (int64_t)r->worker->config->max_body_bytes)
+        return fail(r, E_TOO_LARGE, S(""));
+    if (r->route.kind == ROUTE_MODELS) {
+        r->step = &STEP_relay;
+        models_reply(r);
+        return NEXT_WAIT;
+    }
+    if (r->route.kind == ROUTE_PASS) {
+        server_pause(r->stream);
+        server_continue(r->stream);
+        return go(r, &STEP_adapt);
+    }
+    server_continue(r->stream);
+    return go(r, &STEP_body);
+}
+
+/* --- body --- */
+
+static enum next step_body(struct request *r)
+{
+    return r->body_complete ? go(r, &STEP_parse) : NEXT_WAIT;
+}
+
+/* --- parse --- */
+
+/* Names that the proxy reads: given twice, it and the upstream could read different ones. */
+static const struct str read_names[] = {
+    S_INIT("model"),    S_INIT("stream"), S_INIT("messages"),
+    S_INIT("input"),    S_INIT("system"), S_INIT("instructions"),
+    S_INIT("metadata"), S_INIT("tools"),  S_INIT("thinking"),
+};
+
+static bool has_duplicate(yyjson_val *root, struct str *ret_name)
+{
+    bool seen[ARRAY_LEN(read_names)] = { false };
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        struct str name = json_str(key);
+        for (size_t k = 0; k < ARRAY_LEN(read_names); k++) {
+            if (!str_eq(name, read_names[k]))
+                continue;
+            if (seen[k]) {
+                *ret_name = read_names[k];
+                return true;
+            }
+            seen[k] = true;
+        }
+    }
+    return false;
+}
+
+static void read_request(struct request *r, yyjson_val *root)
+{
+    yyjson_val *list = json_member(root, S("messages"));
+    if (list == NULL)
+        list = json_member(root, S("input"));
+    r->wants_stream = json_member_true(root, S("stream"));
+    r->model = arena_str(&r->arena, str_slice(json_member_str(root, S("model")), 0, 256));
+    int64_t count = yyjson_is_arr(list) ? (int64_t)yyjson_arr_size(list) : yyjson_is_str(list);
+    request_log_request(r, count);
+}
+
+/* text: the decoded body. */
+static int parse_body(struct request *r, struct str text)
+{
+    yyjson_doc *doc;
+    struct json_error error;
+    if (json_parse(text, &doc, &error) < 0) {
+        r->err_text = arena_printf(&r->arena, "the request body is not valid JSON: %s at byte %zu",
+                                   error.reason, error.offset);
+        return E_BAD_JSON;
+    }
+    int e = 0;
+    struct str twice;
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_obj(root)) {
+        e = E_NOT_OBJECT;
+    } else if (has_duplicate(root, &twice)) {
+        e = E_BAD_REQUEST;
+        r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
+    } else {
+        read_request(r, root);
+        r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
+        json_edit_init(r->adapting->edit, &r->work, text);
+    }
+    yyjson_doc_free(doc);
+    return e;
+}
+
+static void begin_adapting(struct request *r)
+{
+    struct adapter_request *ar = arena_new(&r->work, struct adapter_request, 1);
+    *ar = (struct adapter_request){
+        .arena = &r->work,
+        .service = r->service,
+        .protocol = r->upstream_protocol,
+        .upstream_protocol = r->upstream_protocol,
+        .path = r->route.path,
+        .headers = &r->head.headers,
+        .credential = r->credential.value,
+        .unix_s = clock_unix_ms() / 1000,
+        .session_secret = r->worker->config->session_secret,
+    };
+    r->adapting = ar;
+}
+
+static enum next step_parse(struct request *r)
+{
+    struct str text = buf_str(&r->body);
+    struct str coding = http_join(&r->head.headers, S("content-encoding"), &r->work);
+    int e = 0;
+    begin_adapting(r);
+    if (!coding_is_identity(coding)) {
+        buf_init(&r->decoded, r->worker->config->max_body_bytes);
+        e = coding_decode(coding, text, r->decoded.limit_bytes, &r->decoded);
+        text = buf_str(&r->decoded);
+    }
+    if (e == 0 && (e = parse_body(r, text)) < 0)
+        return fail(r, e, r->err_text);
+    if (e < 0) { /* an adapter that changes nothing can do without the body's text */
+        enum adapter_reason reason;
+        const struct adapter *a = adapter_select(r->worker->adapters, r->adapting, &reason);
+        if (!adapter_is_raw(a))
+            return fail(r, e, S(""));
+    }
+    return go(r, &STEP_adapt);
+}
+
+/* --- adapt --- */
+
+/* Token counting takes fewer members than the request it counts for: what an adapter added
+ * beyond them is taken out again. */
+static void trim_count_tokens(struct request *r)
+{
+    static const struct str refused[] = { S_INIT("max_tokens"), S_INIT("metadata"),
+                                          S_INIT("stream") };
+    struct json_edit original;
+    json_edit_init(&original, &r->work, r->adapting->edit->text);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct json_node *n =
+            json_find(r->adapting->edit, json_root(r->adapting->edit), refused[i]);
+        if (n != NULL && json_find(&original, json_root(&original), refused[i]) == NULL)
+            json_remove(r->adapting->edit, n);
+    }
+}
+
+static void choose_body(struct request *r)
+{
+    struct adapter_request *ar = r->adapting;
+    r->send_body = buf_str(&r->body);
+    if (r->raw || ar->edit == NULL)
+        return;
+    if (r->route.endpoint == ENDPOINT_COUNT_TOKENS && json_edit_changed(ar->edit))
+        trim_count_tokens(r);
+    if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
+        r->send_body = json_edit_text(ar->edit);
+}
+
+static enum next step_adapt(struct request *r)
+{
+    enum adapter_reason reason;
+    if (r->adapting == NULL)
+        begin_adapting(r);
+    r->adapter = adapter_select(r->worker->adapters, r->adapting, &reason);
+    request_log_adapter(r, reason);
+    adapter_apply(r->worker->adapters, r->adapter, r->adapting);
+    struct adapter_request *ar = r->adapting;
+    if (ar->reject_status != 0) {
+        reply_error(r, ar->reject_status, reply_error_type(ar->reject_status), ar->reject_message);
+        r->ended = "rejected";
+        return go(r, &STEP_done);
+    }
+    r->raw = ar->raw;
+    r->force_stream = ar->force_stream;
+    if (r->route.kind == ROUTE_JSON) {
+        r->upstream_protocol = ar->upstream_protocol;
+        r->upstream = &r->worker->upstreams[upstream_service(r->upstream_protocol, r->service)];
+    }
+    choose_body(r);
+    request_log_changes(r);
+    return go(r, &STEP_send);
+}
+
+/* --- send --- */
+
+static const struct exchange_handler exchange_callbacks;
+
+static struct str upstream_path(const struct request *r)
+{
+    static const struct str paths[PROTOCOL_COUNT] = {
+        [PROTOCOL_MESSAGES] = S_INIT("/v1/messages"),
+        [PROTOCOL_CHAT] = S_INIT("/v1/chat/completions"),
+        [PROTOCOL_RESPONSES] = S_INIT("/v1/responses"),
+    };
+    if (r->route.kind == ROUTE_JSON && r->upstream_protocol != r->route.protocol)
+        return paths[r->upstream_protocol];
+    return r->route.path;
+}
+
+static void upstream_head(struct request *r, struct http_head *head)
+{
+    const struct headers_rule rule = {
+        .protocol = r->upstream_protocol,
+        .client = r->credential,
+        .server_key = r->upstream->key,
+        .auth_style = r->worker->config->anthropic_auth_style,
+        .raw = r->raw,
+        .keep_coding = r->route.kind == ROUTE_PASS || r->send_body.p == buf_str(&r->body).p,
+        .json = r->route.kind == ROUTE_JSON,
+    };
+    *head = (struct http_head){
+        .method = r->head.method,
+        .target = arena_printf(&r->work, STR_FMT STR_FMT STR_FMT, STR_ARG(r->upstream->prefix),
+                               STR_ARG(upstream_path(r)), STR_ARG(r->route.query)),
+        .scheme = r->upstream->scheme,
+        .authority = r->upstream->authority,
+        .content_length = -1,
+    };
+    headers_for_upstream(&head->headers, &r->work, &r->head.headers, &rule);
+}
+
+static void arm_tick(struct request *r, int64_t due_ns)
+{
+    int64_t now = loop_now_ns(&r->worker->loop);
+    if (due_ns > 0)
+        timeout_set(&r->worker->loop, &r->tick, due_ns > now ? due_ns - now : NS_PER_MS);
+}
+
+static bool may_open_stream(const struct request *r)
+{
+    return r->wants_stream && r->relay == NULL && r->worker->config->stream_open_ms > 0 &&
+           r->route.kind == ROUTE_JSON && r->route.endpoint != ENDPOINT_COUNT_TOKENS;
+}
+
+static void earlier(int64_t *due, int64_t t)
+{
+    if (t > 0 && (*due == 0 || t < *due))
+        *due = t;
+}
+
+/* Looks at everything of this request that depends on time, and says when to look again. */
+static void on_tick(void *ctx)
+{
+    struct request *r = ctx;
+    const struct config *c = r->worker->config;
+    int64_t now = loop_now_ns(&r->worker->loop), due = 0;
+    bool waiting = r->relay == NULL || r->relay->upstream_status == 0;
+    if (waiting) {
+        int64_t limit = r->sent_ns + c->http_timeout_ms * NS_PER_MS;
+        if (now >= limit) {
+            request_fail(r, E_UPSTREAM_TIMEOUT, S(""));
+            return;
+        }
+        earlier(&due, limit);
+    }
+    if (may_open_stream(r)) {
+        int64_t open = r->sent_ns + c->stream_open_ms * NS_PER_MS;
+        if (now >= open)
+            relay_open(r);
+        else
+            earlier(&due, open);
+    }
+    if (r->relay != NULL)
+        earlier(&due, relay_tick(r, now));
+    if (r->step == &STEP_relay || r->step == &STEP_send)
+        arm_tick(r, due);
+}
+
+static enum next step_send(struct request *r)
+{
+    bool again = r->attempts > 0;
+    bool streamed = r->route.kind == ROUTE_PASS && r->head.has_body;
+    struct http_head head;
+    upstream_head(r, &head);
+    struct exchange_request x = {
+        .origin = r->upstream->origin,
+        .head = &head,
+        .body = r->send_body,
+        .streamed = streamed,
+        .streamed_bytes = r->head.content_length,
+        .fresh = again,
+    };
+    r->attempts++;
+    r->worker->counters->attempts++;
+    r->worker->counters->retries += again;
+    if (!again)
+        r->sent_ns = clock_mono_ns();
+    request_log_start(r);
+    r->exchange = pool_open(r->worker->pool, &x, &exchange_callbacks, r);
+    r->step = &STEP_relay;
+    on_tick(r);
+    return NEXT_WAIT;
+}
+
+/* --- relay --- */
+
+static enum next step_relay(struct request *r)
+{
+    (void)r;
+    return NEXT_WAIT; /* exchange callbacks and relay.c do the work */
+}
+
+static void on_upstream_ready(void *ctx)
+{
+    struct request *r = ctx;
+    if (r->route.kind != ROUTE_PASS || !r->head.has_body)
+        return;
+    r->body_started = true;
+    if (r->body_complete)
+        exchange_write_end(r->exchange);
+    server_resume(r->stream);
+}
+
+/* The body, its parsed form and the edits are not needed any more: a retry is out of the
+ * question, and the pool has copied what it still has to send. */
+static void drop_work(struct request *r)
+{
+    buf_done(&r->body);
+    buf_done(&r->decoded);
+    r->adapting = NULL;
+    r->send_body = S("");
+    arena_done(&r->work);
+}
+
+static void on_upstream_head(void *ctx, const struct http_head *head)
+{
+    struct request *r = ctx;
+    relay_begin(r, head);
+    if (r->step == &STEP_relay)
+        on_tick(r);
+}
+
+static void on_upstream_body(void *ctx, struct str bytes)
+{
+    relay_bytes(ctx, bytes);
+}
+
+static void on_upstream_end(void *ctx)
+{
+    struct request *r = ctx;
+    r->exchange = NULL;
+    relay_end(r);
+}
+
+static void on_upstream_fail(void *ctx, int err, struct str reason, bool unprocessed)
+{
+    struct request *r = ctx;
+    r->exchange = NULL;
+    bool stale = unprocessed && (err == E_UPSTREAM_CLOSED || err == E_UPSTREAM_REFUSED);
+    bool head_came = r->relay != NULL && r->relay->upstream_status != 0;
+    if (stale && !head_came && r->attempts < ATTEMPTS_MAX && r->route.kind == ROUTE_JSON) {
+        move(r, &STEP_send);
+        return;
+    }
+    r->worker->counters->upstream_errors++;
+    request_fail(r, err, reason);
+}
+
+static void on_upstream_drain(void *ctx)
+{
+    struct request *r = ctx;
+    if (r->stream != NULL)
+        server_resume(r->stream);
+}
+
+static const struct exchange_handler exchange_callbacks = {
+    .on_ready = on_upstream_ready,
+    .on_head = on_upstream_head,
+    .on_body = on_upstream_body,
+    .on_end = on_upstream_end,
+    .on_fail = on_upstream_fail,
+    .on_drain = on_upstream_drain,
+};
+
+/* --- fail --- */
+
+/* What the client is told: the row's text, and the detail where it helps and is ours. */
+static struct str error_message(struct request *r)
+{
+    const struct err_row *row = err_row(r->err);
+    bool own = r->err == E_BAD_JSON || r->err == E_BAD_REQUEST || row->http_status >= 502;
+    if (!own || r->err_text.n == 0)
+        return str_of(row->text);
+    if (row->http_status < 500)
+        return r->err_text;
+    return arena_printf(&r->arena, "%s (" STR_FMT ")", row->text, STR_ARG(r->err_text));
+}
+
+static enum next step_fail(struct request *r)
+{
+    const struct err_row *row = err_row(r->err);
+    request_log_error(r);
+    r->ended = row->http_status == 499 ? "client_gone" : "error";
+    if (r->stream == NULL)
+        return go(r, &STEP_done);
+    if (r->status == 0)
+        reply_error(r, row->http_status, row->type, error_message(r));
+    else
+        relay_fail(r);
+    return go(r, &STEP_done);
+}
+
+/* --- done --- */
+
+static void free_request(void *ctx)
+{
+    struct request *r = ctx;
+    relay_free(r->relay);
+    drop_work(r);
+    arena_done(&r->arena);
+    free(r);
+}
+
+static void count_done(struct request *r)
+{
+    struct counters *c = r->worker->counters;
+    c->requests_open--;
+    c->replies_2xx += r->status >= 200 && r->status < 400;
+    c->replies_4xx += r->status >= 400 && r->status < 500;
+    c->replies_5xx += r->status >= 500;
+    c->client_gone += r->err == E_CLIENT_GONE;
+    c->bytes_in += (int64_t)r->bytes_in;
+    c->bytes_out += (int64_t)r->bytes_out;
+    if (r->relay != NULL) {
+        const struct usage *u = &r->relay->watch.usage;
+        c->input_tokens += u->input_tokens > 0 ? u->input_tokens : 0;
+        c->output_tokens += u->output_tokens > 0 ? u->output_tokens : 0;
+        c->streams_broken +=
+            r->relay->mode == RELAY_EVENTS && r->err != 0 && r->err != E_CLIENT_GONE;
+    }
+}
+
+static enum next step_done(struct request *r)
+{
+    if (r->exchange != NULL)
+        exchange_cancel(r->exchange);
+    r->exchange = NULL;
+    if (r->stream != NULL)
+        end_reply(r);
+    if (r->route.kind == ROUTE_MODELS)
+        models_forget(r);
+    timeout_clear(&r->worker->loop, &r->tick);
+    list_remove(&r->link);
+    count_done(r);
+    request_log_done(r);
+    loop_defer(&r->worker->loop, free_request, r);
+    return NEXT_END;
+}
+
+/* --- what the client does --- */
+
+static void on_request(void *ctx, struct server_stream *s, const struct http_head *head)
+{
+    struct worker_listener *l = ctx;
+    struct request *r = mem_new(struct request);
+    arena_init(&r->arena, ARENA_LIMIT_BYTES);
+    arena_init(&r->work, SIZE_MAX / 2); /* bounded by the body's limit */
+    r->worker = l->worker;
+    r->service = (enum service)l->port;
+    r->stream = s;
+    r->begin_ns = clock_mono_ns();
+    r->ended = "complete";
+    r->id = worker_request_id(l->worker, &r->arena);
+    http_head_copy(head, &r->arena, &r->head);
+    buf_init(&r->body, l->worker->config->max_body_bytes);
+    timeout_init(&r->tick, on_tick, r);
+    list_append(&l->worker->requests, &r->link);
+    server_set_user(s, r);
+    r->body_complete = !head->has_body;
+    l->worker->counters->requests++;
+    l->worker->counters->requests_open++;
+    r->step = &STEP_route;
+    request_run(r);
+}
+
+static void on_client_body(void *user, struct str bytes)
+{
+    struct request *r = user;
+    r->bytes_in += bytes.n;
+    if (r->route.kind == ROUTE_PASS) {
+        if (r->exchange == NULL)
+            return;
+        exchange_write(r->exchange, bytes);
+        if (exchange_queued(r->exchange) > CONN_HIGH_BYTES)
+            server_pause(r->stream);
+        return;
+    }
+    buf_add(&r->body, bytes);
+    if (r->body.overflow)
+        request_fail(r, E_TOO_LARGE, S(""));
+}
+
+static void on_client_end(void *user)
+{
+    struct request *r = user;
+    r->body_complete = true;
+    if (r->route.kind == ROUTE_PASS) {
+        if (r->exchange != NULL && r->body_started)
+            exchange_write_end(r->exchange);
+        return;
+    }
+    if (r->step == &STEP_body)
+        request_run(r);
+}
+
+static void on_client_drain(void *user)
+{
+    relay_drain(user);
+}
+
+static void on_client_gone(void *user)
+{
+    struct request *r = user;
+    r->stream = NULL;
+    request_fail(r, E_CLIENT_GONE, S(""));
+}
+
+/* A request that the codec refused. */
+static void error_body(void *ctx, int err, struct str text, struct arena *a,
+                       struct http_headers *headers, struct buf *body)
+{
+    struct worker_listener *l = ctx;
+    struct http_headers none = { 0 };
+    const struct err_row *row = err_row(err);
+    struct str id = worker_request_id(l->worker, a);
+    http_add(headers, a, S("content-type"), S("application/json"));
+    http_add(headers, a, S("x-request-id"), id);
+    reply_add_cors(headers, a, l->worker->config, &none);
+    struct str message =
+        text.n > 0 ? arena_printf(a, "%s: " STR_FMT, row->text, STR_ARG(text)) : str_of(row->text);
+    reply_error_body(body, str_of(row->type), message, id);
+    request_log_refused(l, row->http_status, id, message);
+}
+
+const struct server_handler request_server_handler = {
+    .on_request = on_request,
+    .on_body = on_client_body,
+    .on_end = on_client_end,
+    .on_drain = on_client_drain,
+    .on_gone = on_client_gone,
+    .error_body = error_body,
+};

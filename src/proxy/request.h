@@ -1,0 +1,100 @@
+/*
+ * request.h - one proxied exchange, from the client's head to the last byte back.
+ *
+ * Contract
+ *   Owner      the worker's list.  A request frees itself at the end of the loop turn in which
+ *              its step `done` ran.
+ *   Steps      request.c; no other file sets request->step.
+ *   Memory     `arena` lives as long as the request: head, route, ids.  `work` holds what is
+ *              needed until the reply begins (body, parsed and edited forms) and is
+ *              dropped then, so that a long stream holds little.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "adapter.h"
+#include "arena.h"
+#include "buf.h"
+#include "headers.h"
+#include "http.h"
+#include "list.h"
+#include "loop.h"
+#include "pool.h"
+#include "protocol.h"
+#include "router.h"
+#include "server.h"
+#include "upstream.h"
+#include "watch.h"
+#include "worker.h"
+
+struct step;
+struct relay;
+
+struct request {
+    struct list link;
+    struct worker *worker;
+    enum service service;
+    struct server_stream *stream; /* NULL once the client is gone or the reply has ended */
+    const struct step *step;
+    bool running;       /* request_run() is on the stack */
+    struct arena arena; /* see above */
+    struct arena work;
+
+    /* the client's request */
+    struct http_head head;
+    struct route route;
+    struct str id;
+    struct credential credential;
+    struct buf body;    /* as received */
+    struct buf decoded; /* without its content-encoding */
+    bool body_complete;
+    bool body_started; /* pass-through: on_ready has come */
+    uint64_t bytes_in;
+    bool wants_stream;
+    struct str model;
+    const struct adapter *adapter;
+    struct adapter_request *adapting; /* in work */
+    enum protocol upstream_protocol;
+    bool raw;
+    bool force_stream;
+    struct str send_body; /* what goes upstream */
+
+    /* the attempt */
+    const struct upstream *upstream;
+    struct exchange *exchange;
+    int attempts;
+    bool unprocessed; /* the last attempt cannot have been acted on */
+    int64_t sent_ns;
+
+    /* the reply */
+    struct relay *relay; /* NULL before its head */
+    int status;          /* 0: nothing sent to the client yet */
+    bool opened;         /* we began the stream ourselves */
+    uint64_t bytes_out;
+    int64_t first_byte_ns; /* 0: none yet */
+    struct timeout tick;
+    int err;             /* the first error; 0 */
+    struct str err_text; /* detail for the client and the log; may be empty */
+    const char *ended;   /* how: "complete", "client_gone", ... for the log */
+    int64_t begin_ns;
+};
+
+/* server_handler callbacks of the two services. */
+extern const struct server_handler request_server_handler;
+
+/* Begins the reply: status, the upstream's headers that clients may see (may be NULL), CORS.
+ * body_bytes as for server_head(). */
+void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
+                        struct str content_type, int64_t body_bytes);
+void request_reply_body(struct request *r, struct str bytes);
+/* A whole small reply; ends it. */
+void request_reply(struct request *r, int status, struct str content_type, struct str body);
+
+/* For relay.c and local.c: the reply is complete, or has failed. */
+void request_finish(struct request *r);
+void request_fail(struct request *r, int err, struct str text); /* text is copied */
+
+#endif

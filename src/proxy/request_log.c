@@ -1,0 +1,244 @@
+#include "request_log.h"
+
+#include "clock.h"
+#include "dump.h"
+#include "err.h"
+#include "log.h"
+#include "relay.h"
+
+enum { ERROR_BODY_LOG_BYTES = 500 };
+
+static const char *const loggers[SERVICE_COUNT] = { "claude-service", "codex-service" };
+
+static const char *logger(const struct request *r)
+{
+    return loggers[r->service];
+}
+
+static double ms_since(int64_t begin_ns, int64_t end_ns)
+{
+    return (double)((end_ns - begin_ns) / 1000) / 1000.0;
+}
+
+static struct str user_agent(const struct request *r)
+{
+    const struct str *ua = http_find(&r->head.headers, S("user-agent"));
+    return ua != NULL ? str_slice(*ua, 0, 256) : S("");
+}
+
+static void mask_one(struct buf *out, struct str text, struct str secret)
+{
+    while (secret.n > 0 && text.n > 0) {
+        size_t at = str_find(text, secret);
+        buf_add(out, str_slice(text, 0, at));
+        if (at == text.n)
+            return;
+        buf_add(out, S("***"));
+        text = str_slice(text, at + secret.n, text.n);
+    }
+    buf_add(out, text);
+}
+
+struct str request_log_masked(struct request *r, struct arena *a, struct str text)
+{
+    const struct config *c = r->worker->config;
+    struct str secrets[] = { r->credential.value, c->anthropic_api_key, c->openai_api_key };
+    for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+        if (secrets[i].n < 6 || !str_contains(text, secrets[i]))
+            continue; /* shorter ones would mask ordinary words */
+        struct buf masked;
+        buf_init(&masked, text.n * 2 + 16);
+        mask_one(&masked, text, secrets[i]);
+        text = arena_str(a, buf_str(&masked));
+        buf_done(&masked);
+    }
+    return text;
+}
+
+/* A body for the log: empty (and then not shown) in production. */
+static struct log_field body_field(struct request *r, const char *name, struct str body)
+{
+    if (r->worker->config->production || body.n == 0)
+        return log_field_str("", S(""));
+    return log_field_str(name, request_log_masked(r, &r->work, body));
+}
+
+void request_log_request(struct request *r, int64_t message_count)
+{
+    struct str body = buf_str(r->decoded.p != NULL ? &r->decoded : &r->body);
+    const char *event = r->service == SERVICE_CLAUDE ? "claude_request" : "codex_request";
+    log_write_as(LOG_INFO, logger(r), event, F("request_id", r->id), F("path", r->route.path),
+                 F("model", r->model), F("stream", r->wants_stream),
+                 F("message_count", message_count), F("user_agent", user_agent(r)),
+                 body_field(r, "request_body", body));
+    if (r->worker->config->dump_requests && r->service == SERVICE_CODEX)
+        dump_request(r, body);
+}
+
+/* --- adapters --- */
+
+/* Letters and digits only, lower case: "CherryStudio" and "cherry_studio" are the same. */
+static size_t squeeze(struct str s, char *to, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n && n < size; i++) {
+        unsigned char c = str_lower_byte((unsigned char)s.p[i]);
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+            to[n++] = (char)c;
+    }
+    return n;
+}
+
+static bool same_squeezed(struct str a, struct str b)
+{
+    char x[48], y[48];
+    size_t xn = squeeze(a, x, sizeof(x)), yn = squeeze(b, y, sizeof(y));
+    return str_eq((struct str){ x, xn }, (struct str){ y, yn });
+}
+
+/* The version of the product that the adapter is named after, else of the first product. */
+static struct str client_version(const struct request *r)
+{
+    struct str rest = user_agent(r), token, first = S("");
+    while (str_next(&rest, ' ', &token)) {
+        size_t slash = str_index(token, '/');
+        if (slash == 0 || slash >= token.n)
+            continue;
+        struct str version = str_slice(token, slash + 1, token.n);
+        if (same_squeezed(str_slice(token, 0, slash), adapter_name(r->adapter)))
+            return version;
+        if (first.n == 0 && !str_starts(token, S("Mozilla/")))
+            first = version;
+        else if (first.n == 0)
+            first = S("-");
+    }
+    return str_eq(first, S("-")) ? S("") : first;
+}
+
+void request_log_adapter(struct request *r, enum adapter_reason reason)
+{
+    struct str version = client_version(r);
+    const char *event =
+        adapter_is_default(r->adapter) ? "using_default_adapter" : "adapter_selected";
+    log_write_as(
+        LOG_INFO, logger(r), event, F("request_id", r->id), F("adapter", adapter_name(r->adapter)),
+        F("adapter_version", adapter_version(r->adapter)), F("reason", adapter_reason_name(reason)),
+        F(version.n > 0 ? "client_version" : "", version));
+}
+
+void request_log_changes(struct request *r)
+{
+    struct adapter_request *ar = r->adapting;
+    if (ar->changes_n == 0)
+        return;
+    struct buf list;
+    buf_init(&list, 8192);
+    for (size_t i = 0; i < ar->changes_n; i++)
+        buf_addf(&list, "%s\"" STR_FMT "\"", i > 0 ? "," : "[", STR_ARG(ar->changes[i]));
+    buf_add_byte(&list, ']');
+    log_write_as(LOG_INFO, logger(r), "request_transformed", F("request_id", r->id),
+                 F("adapter", adapter_name(r->adapter)), log_field_json("changes", buf_str(&list)),
+                 F("extra_headers_count", ar->extra_headers));
+    buf_done(&list);
+}
+
+/* --- the attempt --- */
+
+static struct str upstream_url(struct request *r)
+{
+    return arena_printf(&r->work, STR_FMT STR_FMT, STR_ARG(r->upstream->base_url),
+                        STR_ARG(r->route.path));
+}
+
+void request_log_start(struct request *r)
+{
+    log_write_as(LOG_INFO, logger(r), "proxy_request_start", F("request_id", r->id),
+                 F("url", upstream_url(r)), F("stream", r->wants_stream),
+                 F("attempt", r->attempts));
+}
+
+static void log_api_error(struct request *r)
+{
+    struct str body = str_slice(buf_str(&r->relay->capture), 0, ERROR_BODY_LOG_BYTES);
+    const char *event =
+        r->upstream->service == SERVICE_CLAUDE ? "anthropic_api_error" : "openai_api_error";
+    log_write_as(LOG_WARNING, logger(r), event, F("request_id", r->id),
+                 F("status", r->relay->upstream_status), F("error_type", r->relay->error_type),
+                 F("body", request_log_masked(r, &r->work, body)));
+}
+
+void request_log_reply(struct request *r)
+{
+    const struct relay *y = r->relay;
+    bool stream = y->mode == RELAY_EVENTS;
+    int64_t now = clock_mono_ns();
+    if (y->upstream_status >= 400)
+        log_api_error(r);
+    log_write_as(LOG_INFO, logger(r), stream ? "stream_complete" : "proxy_request_complete",
+                 F("request_id", r->id), F("url", upstream_url(r)), F("status", y->upstream_status),
+                 F("stream", stream), F("duration_ms", ms_since(r->sent_ns, now)),
+                 F("bytes", r->bytes_out), F("upstream_request_id", y->upstream_request_id),
+                 body_field(r, "response_body", buf_str(&y->capture)));
+}
+
+/* --- the end --- */
+
+void request_log_error(struct request *r)
+{
+    const struct err_row *row = err_row(r->err);
+    struct str text = r->err_text.n > 0 ? r->err_text : str_of(row->text);
+    const char *event = "unexpected_error";
+    enum log_level level = LOG_WARNING;
+    if (r->err == E_CLIENT_GONE) {
+        log_write_as(LOG_INFO, logger(r), "client_disconnected", F("request_id", r->id),
+                     F("duration_ms", ms_since(r->begin_ns, clock_mono_ns())));
+        return;
+    }
+    if (r->err == E_UNAUTHORIZED)
+        event = "authentication_error";
+    else if (row->http_status < 500)
+        event = "invalid_request_error";
+    else
+        level = LOG_ERROR;
+    log_write_as(level, logger(r), event, F("request_id", r->id), F("path", r->route.path),
+                 F("error", text), F("code", row->name));
+}
+
+static struct log_field count_field(const char *name, int64_t count)
+{
+    return log_field_int(count >= 0 ? name : "", count);
+}
+
+void request_log_done(struct request *r)
+{
+    static const struct usage unknown = { -1, -1, -1, -1 };
+    int64_t now = clock_mono_ns();
+    const struct relay *y = r->relay;
+    const struct usage *u = y != NULL ? &y->watch.usage : &unknown;
+    struct str model = r->model;
+    if (model.n == 0 && y != NULL)
+        model = str_of(y->watch.model);
+    bool sent = r->attempts > 0;
+    log_write_as(LOG_INFO, logger(r), "request_done", F("request_id", r->id),
+                 F("method", r->head.method), F("path", r->route.path), F("status", r->status),
+                 F("ended", r->ended),
+                 F(r->adapter != NULL ? "adapter" : "",
+                   r->adapter != NULL ? adapter_name(r->adapter) : S("")),
+                 F(model.n > 0 ? "model" : "", model),
+                 F(sent ? "upstream" : "", sent ? r->upstream->base_url : S("")),
+                 F(sent ? "attempts" : "", r->attempts),
+                 F(r->first_byte_ns > 0 ? "ttfb_ms" : "", ms_since(r->begin_ns, r->first_byte_ns)),
+                 F("duration_ms", ms_since(r->begin_ns, now)), F("bytes_in", r->bytes_in),
+                 F("bytes_out", r->bytes_out), count_field("input_tokens", u->input_tokens),
+                 count_field("output_tokens", u->output_tokens),
+                 count_field("cache_read_tokens", u->cache_read_tokens),
+                 count_field("cache_write_tokens", u->cache_write_tokens),
+                 F(r->err != 0 ? "error" : "", r->err != 0 ? err_row(r->err)->name : ""));
+}
+
+void request_log_refused(const struct worker_listener *l, int status, struct str id, struct str why)
+{
+    const char *name = l->port == PORT_ADMIN ? "admin" : loggers[l->port];
+    log_write_as(LOG_INFO, name, "request_done", F("request_id", id), F("status", status),
+                 F("ended", "refused"), F("error", why));
+}

@@ -1,0 +1,28 @@
+/*
+ * request_log.h - the log lines of a request (docs/logs.md: names and fields).
+ *
+ * Contract
+ *   Secrets    no credential is ever written; bodies only outside production, with the
+ *              request's and the server's keys masked.
+ */
+#ifndef REQUEST_LOG_H
+#define REQUEST_LOG_H
+
+#include "adapter.h"
+#include "request.h"
+
+void request_log_request(struct request *r, int64_t message_count);
+void request_log_adapter(struct request *r, enum adapter_reason reason);
+void request_log_changes(struct request *r);
+void request_log_start(struct request *r);
+/* The reply is complete as far as the upstream goes. */
+void request_log_reply(struct request *r);
+void request_log_error(struct request *r);
+void request_log_done(struct request *r);
+void request_log_refused(const struct worker_listener *l, int status, struct str id,
+                         struct str why);
+
+/* A copy of text in which the keys that this request has to do with are ***. */
+struct str request_log_masked(struct request *r, struct arena *a, struct str text);
+
+#endif

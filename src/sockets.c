@@ -1,0 +1,198 @@
+#include "sockets.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "log.h"
+
+void sockets_log_settings(const struct config *c)
+{
+    enum log_level level = LOG_INFO;
+    (void)!log_level_of(c->log_level, &level);
+    const struct log_settings settings = {
+        .level = level,
+        .format = str_eq_nocase(c->log_format, S("json")) ? LOG_JSON : LOG_CONSOLE,
+        .fd = 1,
+        .ring_bytes = c->production ? 1 << 20 : 64 << 20,
+        .logger = "cc-proxy",
+    };
+    log_init(&settings);
+}
+
+static bool has_service(const struct config *c, enum service s)
+{
+    return str_eq_nocase(c->services, S("both")) ||
+           str_eq_nocase(c->services, str_of(service_name(s)));
+}
+
+/* Where a port should listen, as text; empty: nowhere. */
+static void wanted_address(const struct config *c, enum worker_port port, char *to, size_t size)
+{
+    to[0] = '\0';
+    if (port == PORT_ADMIN)
+        snprintf(to, size, STR_FMT, STR_ARG(c->admin_listen));
+    else if (has_service(c, (enum service)port))
+        snprintf(to, size, STR_FMT " %d",
+                 STR_ARG(port == PORT_CLAUDE ? c->claude_host : c->codex_host),
+                 port == PORT_CLAUDE ? c->claude_port : c->codex_port);
+}
+
+static int add(struct sockets *s, enum worker_port port, int index, int fd)
+{
+    if (s->n == SOCKETS_MAX) {
+        close(fd);
+        return -EMFILE;
+    }
+    s->rows[s->n++] = (struct socket_row){ port, index, fd };
+    return 0;
+}
+
+/* SO_REUSEPORT would let a second cc-proxy take half of the connections without a word. */
+static int refuse_taken(struct str host, uint16_t port, struct buf *ret_error)
+{
+    int fd, e = listener_open_exclusive(host, port, &fd, ret_error);
+    if (e == 0)
+        close(fd);
+    return e;
+}
+
+static int open_service(struct sockets *s, const struct config *c, enum worker_port port,
+                        bool fresh, struct buf *ret_error)
+{
+    struct str host = port == PORT_CLAUDE ? c->claude_host : c->codex_host;
+    int number = port == PORT_CLAUDE ? c->claude_port : c->codex_port, e = 0, have = 0;
+    if (fresh && number != 0 && (e = refuse_taken(host, (uint16_t)number, ret_error)) < 0)
+        return e;
+    for (int i = 0; i < s->n; i++)
+        have += s->rows[i].port == port;
+    if (number == 0)
+        number = s->bound[port];
+    for (int i = have; i < c->worker_count && e == 0; i++) {
+        int fd;
+        e = listener_open(host, (uint16_t)number, &fd, ret_error);
+        if (e == 0) {
+            number = s->bound[port] = listener_port(fd);
+            e = add(s, port, i, fd);
+        }
+    }
+    if (e == 0 && fresh)
+        log_write(LOG_INFO, "listening", F("service", service_name((enum service)port)),
+                  F("host", host), F("port", number), F("tls", c->tls_cert_file.n > 0));
+    return e;
+}
+
+static int open_admin(struct sockets *s, const struct config *c, struct buf *ret_error)
+{
+    struct str address = c->admin_listen;
+    uint64_t port;
+    int fd, e;
+    if (str_starts(address, S("unix:"))) {
+        e = listener_open_unix(address.p + 5, &fd, ret_error);
+        return e < 0 ? e : add(s, PORT_ADMIN, 0, fd);
+    }
+    size_t colon = address.n;
+    while (colon > 0 && address.p[colon - 1] != ':')
+        colon--;
+    struct str host = str_slice(address, 0, colon > 0 ? colon - 1 : 0);
+    bool loopback =
+        str_starts(host, S("127.")) || str_eq(host, S("localhost")) || str_eq(host, S("[::1]"));
+    if (!loopback || str_to_u64(str_slice(address, colon, address.n), &port) < 0 || port > 65535) {
+        buf_add(ret_error, S("ADMIN_LISTEN: must be unix:/path or a loopback address:port"));
+        return -EINVAL;
+    }
+    e = listener_open(host, (uint16_t)port, &fd, ret_error);
+    if (e < 0)
+        return e;
+    s->bound[PORT_ADMIN] = listener_port(fd);
+    log_write(LOG_INFO, "listening", F("service", "admin"), F("host", host),
+              F("port", s->bound[PORT_ADMIN]));
+    return add(s, PORT_ADMIN, 0, fd);
+}
+
+/* Opens what is missing.  kept: this port's address has not changed. */
+static int open_missing(struct sockets *s, const struct config *c, const bool kept[3],
+                        struct buf *ret_error)
+{
+    int e = 0;
+    for (int p = PORT_CLAUDE; p <= PORT_ADMIN && e == 0; p++) {
+        wanted_address(c, (enum worker_port)p, s->address[p], sizeof(s->address[p]));
+        if (s->address[p][0] == '\0')
+            continue;
+        if (p != PORT_ADMIN)
+            e = open_service(s, c, (enum worker_port)p, !kept[p], ret_error);
+        else if (!kept[p])
+            e = open_admin(s, c, ret_error);
+    }
+    return e;
+}
+
+int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error)
+{
+    static const bool none[3];
+    memset(s, 0, sizeof(*s));
+    int e = open_missing(s, c, none, ret_error);
+    if (e < 0)
+        sockets_close(s);
+    return e;
+}
+
+/* Moves the rows of one port from one set to the other. */
+static void move_rows(struct sockets *from, struct sockets *to, enum worker_port port)
+{
+    int kept = 0;
+    for (int i = 0; i < from->n; i++) {
+        if (from->rows[i].port == port)
+            to->rows[to->n++] = from->rows[i];
+        else
+            from->rows[kept++] = from->rows[i];
+    }
+    from->n = kept;
+}
+
+int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *c,
+                   struct buf *ret_error)
+{
+    bool kept[3];
+    char want[256];
+    memset(old, 0, sizeof(*old));
+    memcpy(old->address, s->address, sizeof(s->address));
+    memcpy(old->bound, s->bound, sizeof(s->bound));
+    for (int p = PORT_CLAUDE; p <= PORT_ADMIN; p++) {
+        wanted_address(c, (enum worker_port)p, want, sizeof(want));
+        kept[p] = strcmp(want, s->address[p]) == 0;
+        if (!kept[p]) {
+            move_rows(s, old, (enum worker_port)p);
+            s->bound[p] = 0;
+        }
+    }
+    int e = open_missing(s, c, kept, ret_error);
+    if (e < 0)
+        sockets_restore(s, old);
+    return e;
+}
+
+void sockets_restore(struct sockets *s, struct sockets *old)
+{
+    for (int p = PORT_CLAUDE; p <= PORT_ADMIN; p++) {
+        if (strcmp(s->address[p], old->address[p]) == 0)
+            continue;
+        struct sockets doomed = { .n = 0 };
+        move_rows(s, &doomed, (enum worker_port)p);
+        sockets_close(&doomed);
+        move_rows(old, s, (enum worker_port)p);
+    }
+    memcpy(s->address, old->address, sizeof(s->address));
+    memcpy(s->bound, old->bound, sizeof(s->bound));
+}
+
+void sockets_close(struct sockets *s)
+{
+    for (int i = 0; i < s->n; i++)
+        close(s->rows[i].fd);
+    s->n = 0;
+}

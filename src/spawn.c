@@ -1,0 +1,56 @@
+#include "spawn.h"
+
+#include <string.h>
+
+static const char *const passed[] = {
+    "PATH",
+    "HOME",
+    "LANG",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "OPENSSL_CONF",
+    "ASAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "LD_LIBRARY_PATH",
+    "LLVM_PROFILE_FILE",
+};
+
+enum { PASSED_N = sizeof(passed) / sizeof(passed[0]) };
+
+static void choose_environment(char *const *from, char *to[PASSED_N + 1])
+{
+    int n = 0;
+    for (; *from != NULL && n < PASSED_N; from++)
+        for (int i = 0; i < PASSED_N; i++) {
+            size_t len = strlen(passed[i]);
+            if (strncmp(*from, passed[i], len) == 0 && (*from)[len] == '=') {
+                to[n++] = *from;
+                break;
+            }
+        }
+    to[n] = NULL;
+}
+
+int spawn(uv_loop_t *loop, uv_process_t *process, char *const *args, const int *fds, int fds_n,
+          char *const *environment, uv_exit_cb on_exit)
+{
+    uv_stdio_container_t stdio[3 + SPAWN_FDS_MAX];
+    char *env[PASSED_N + 1];
+    must(fds_n <= SPAWN_FDS_MAX);
+    for (int i = 0; i < 3; i++)
+        stdio[i] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = i };
+    for (int i = 0; i < fds_n; i++)
+        stdio[3 + i] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = fds[i] };
+    choose_environment(environment, env);
+    uv_process_options_t options = {
+        .file = args[0],
+        .args = (char **)args,
+        .env = env,
+        .stdio = stdio,
+        .stdio_count = 3 + fds_n,
+        .exit_cb = on_exit,
+    };
+    return uv_spawn(loop, process, &options);
+}
