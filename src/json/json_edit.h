@@ -19,8 +19,9 @@
  *              looked at; its edits have no effect.  json_next() of a removed node is what
  *              followed it when it went, so a loop may remove the node it is at.
  *   Cost       a look at a node's children is linear in that node's text, once; walking a
- *              whole tree is linear too.  One node (about 140 bytes) per child of what was
- *              looked into, and below depth 16 per value.
+ *              whole tree is linear too.  Memory: a node of 128 bytes per child of what was
+ *              looked into, and below depth 16 per value.  [1,1,1... has a value every two
+ *              bytes: an arena that must not abort needs a limit of 64 times the text.
  *   Depth      no recursion in proportion to the text's depth.
  */
 #ifndef JSON_EDIT_H
