@@ -276,6 +276,7 @@ static void on_accept(void *ctx, int fd)
     timeout_init(&c->timer, on_timer, c);
     timeout_set(s->loop, &c->timer, s->limits->header_ns);
     c->conn = conn_new(s->loop, fd, ssl, &conn_callbacks, c);
+    conn_end_early(c->conn);
     if (s->conns_len >= (size_t)s->limits->conns_max)
         listener_pause(s->listener);
 }

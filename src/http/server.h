@@ -7,20 +7,31 @@
  *   Streams    on_request() announces one; `user` is whatever it stores with
  *              server_set_user().  Then on_body()/on_end() as the body arrives,
  *              on_drain() as the queue falls (marks of conn.h), and on_gone()
- *              exactly once, if and only if the client went away (reset,
- *              closed, half-closed HTTP/1, write stall) before the reply was ended: the stream is
- * dead when it returns.  A stream whose reply was ended with server_end() or server_abort() belongs
- * to the server at once: no callback comes after it, even if the request body was not read. Body
- * on_body() bytes die when it returns.  server_pause() stops them (HTTP/1: the socket; HTTP/2: the
- * stream's window). 100        sent by server_continue(); on HTTP/1 also before the first body byte
- * is asked for.  Call it once the request is allowed. Early      a reply may be ended before the
- * request body has arrived: HTTP/1 discards up to 64 KiB or 1 s, then closes; HTTP/2 resets with
- *              NO_ERROR.
+ *              exactly once, if and only if the client went away (reset, closed,
+ *              half-closed HTTP/1, write stall, a body that is malformed or too
+ *              slow) before the reply was ended: the stream is dead when it returns.
+ *              A stream whose reply was ended with server_end() or server_abort()
+ *              belongs to the server at once: no callback comes after it, even if
+ *              the request body was not read.
+ *   Body       on_body() bytes die when it returns.  server_pause() stops them:
+ *              HTTP/1 at once, by the socket; HTTP/2 by the stream's window, so
+ *              what is on its way still comes (at most one window).
+ *   100        sent by server_continue(), which does nothing when the client does not
+ *              wait for it.  Call it once the request is allowed.
+ *   Length     a reply is held to the length given to server_head(): what is over is
+ *              dropped, an end before it is an abort.
+ *   Early      a reply may be ended before the request body has arrived: HTTP/1
+ *              discards up to 64 KiB or 1 s, then closes; HTTP/2 resets with
+ *              NO_ERROR.  An HTTP/1 reply that begins that early says
+ *              `connection: close`.
  *   Pipelining HTTP/1 requests wait (unread) until the one before is finished.
  *   Errors     malformed requests are answered here: status by errors.def, body
- *              from handler->error_body(), then the connection closes.
- *   HEAD       the caller may write a body to any request; it is left out for HEAD.
+ *              from handler->error_body(), then the connection closes.  So are
+ *              requests that stall (408), while no reply to them has begun.
+ *   HEAD       the caller may write a body to any request; it is left out for HEAD,
+ *              204 and 304.
  *   Limits     struct server_limits; a conn over the time limits is closed.
+ *   Re-entry   callbacks may call any server_ function on any stream, and server_free().
  */
 #ifndef SERVER_H
 #define SERVER_H

@@ -50,7 +50,7 @@ int64_t server_stream_body_due(const struct server_stream *s)
     const struct server_limits *limits = s->conn->server->limits;
     int64_t seen = s->body_seen < INT64_C(1) << 40 ? s->body_seen : INT64_C(1) << 40;
 
-    if (s->request_done || s->paused || limits->body_bytes_per_s <= 0)
+    if (s->request_done || s->paused || s->expects || limits->body_bytes_per_s <= 0)
         return INT64_MAX;
     return s->body_since_ns + limits->body_grace_ns + seen / limits->body_bytes_per_s * NS_PER_S;
 }
@@ -82,6 +82,7 @@ void server_continue(struct server_stream *s)
     if (!s->expects || s->reply != SERVER_REPLY_NONE)
         return;
     s->expects = false;
+    s->body_since_ns = loop_now_ns(s->conn->server->loop);
     s->conn->version->go_on(s);
 }
 

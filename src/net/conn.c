@@ -67,6 +67,7 @@ struct conn {
     int error;        /* the first; on_end() has it or will */
     int socket_error; /* from SO_ERROR, told when the bytes before it are read */
     bool error_told, was_high, write_blocked;
+    bool end_early; /* the owner asked for it */
     char remote[REMOTE_BYTES];
 };
 
@@ -123,6 +124,8 @@ static void look_for_end(struct conn *c)
 {
     c->reading = CONN_READS_LAST;
     int e = wire_peek(&c->wire);
+    if (c->end_early && e > 0)
+        e = 0;
     if (e <= 0 && e != -EAGAIN)
         end(c, e);
 }
@@ -441,6 +444,11 @@ void conn_flush(struct conn *c)
     push(c);
     if (c->write_blocked)
         mark_dirty(c); /* for its interest */
+}
+
+void conn_end_early(struct conn *c)
+{
+    c->end_early = true;
 }
 
 void conn_pause(struct conn *c, unsigned reason)

@@ -80,6 +80,9 @@ void conn_flush(struct conn *c); /* try now instead of at the end of the turn */
 
 void conn_pause(struct conn *c, unsigned reason);
 void conn_resume(struct conn *c, unsigned reason);
+/* From now on a pause does not hide the end of the other side: it is told even if unread
+ * bytes stand before it, and they are lost. */
+void conn_end_early(struct conn *c);
 
 void conn_close(struct conn *c);
 void conn_reset(
