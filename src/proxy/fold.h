@@ -15,6 +15,7 @@
 #ifndef FOLD_H
 #define FOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "arena.h"

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "request.h"
+#include "sse.h"
 
 enum { RELAY_HOLD_BYTES = 128 * 1024 };
 
