@@ -143,7 +143,7 @@ static void on_end(void *ctx, int err)
     if (h->complete)
         finish(c, false);
     else
-        pool_lose(c, closed < 0 ? closed : E_UPSTREAM_CLOSED, end_cause(c, err, silent), silent);
+        pool_lose(c, closed < 0 ? closed : E_UPSTREAM_CLOSED, end_cause(c, err, silent), true);
 }
 
 static void on_drain(void *ctx)

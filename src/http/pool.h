@@ -17,7 +17,9 @@
  *              it is dead when that returns.  exchange_cancel() ends it
  *              too: no callback comes afterwards; HTTP/1 closes the conn at
  *              once, HTTP/2 sends RST_STREAM CANCEL.
- *   Callbacks  never come inside pool_open() or another exchange function.
+ *   Callbacks  never come inside pool_open(), pool_free() or an exchange function.
+ *              on_fail() comes at the end of a loop turn.  The handler table must
+ *              outlive the exchange; on_ready and on_drain may be NULL.
  *   Retrying   on_fail() with `unprocessed` true: the upstream cannot have acted on it
  *              (a reused conn closed before the first reply byte; GOAWAY above its id;
  *              REFUSED_STREAM; connect failure).  The caller may open it again with
@@ -29,7 +31,8 @@
  *              (request.streamed: exchange_write(), exchange_write_end() after
  *              on_ready()).
  *   Reply      body bytes come as they are read; exchange_pause() stops them (HTTP/1: the
- *              socket; HTTP/2: the stream's window).
+ *              socket; HTTP/2: the stream's window).  What has been read or is
+ *              under way still comes: up to 64 KiB, or the window.
  *   Timeouts   the connect limit only; the caller watches for the rest.
  */
 #ifndef POOL_H
@@ -58,7 +61,9 @@ struct pool_settings {
 };
 
 struct pool *pool_new(struct loop *l, const struct pool_settings *settings);
-void pool_free(struct pool *p); /* cancels everything: on_fail(E_CLOSED) comes for what is open */
+/* Cancels everything: on_fail(E_CLOSED) comes for what is open.  The loop must run (or
+ * be done) once more after it. */
+void pool_free(struct pool *p);
 
 struct origin_settings { /* texts are copied */
     struct str name;     /* for logs */

@@ -115,25 +115,17 @@ void pool_on_idle_timer(void *ctx)
     arm_idle_timer(p);
 }
 
-/* c has become idle and stays so for now. */
-static void keep_idle(struct pool_conn *c)
+static void trim_idle(struct pool *p)
 {
-    struct pool *p = c->pool;
-    c->used = true;
-    c->idle_since_ns = loop_now_ns(p->loop);
     while (p->count[POOL_IDLE] > p->settings.idle_max)
         pool_close(oldest_idle(p));
-    arm_idle_timer(p);
 }
 
+/* The end of the turn decides whether it stays idle: it may be for a waiter. */
 void pool_give_back(struct pool_conn *c)
 {
     move(c, POOL_IDLE);
-    /* With waiters it is not idle but about to be taken: idle_max must not close it. */
-    if (list_empty(&c->pool->waiters))
-        keep_idle(c);
-    else
-        c->idle_since_ns = loop_now_ns(c->pool->loop);
+    c->idle_since_ns = loop_now_ns(c->pool->loop);
     pool_kick(c->pool);
 }
 
@@ -187,12 +179,11 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
     c->ops = o->shares ? &client_h2 : &client_h1;
     if (o->shares)
         list_append(&o->shared, &c->shared);
-    move(c, POOL_IDLE);
+    pool_give_back(c);
     c->ops->open(c);
-    pool_serve(c->pool);
+    pool_serve(c->pool); /* now, so that it counts as new for a fresh exchange */
     close_surplus(o);
-    if (c->state == POOL_IDLE)
-        keep_idle(c);
+    c->used = true;
 }
 
 static void open_conn(struct origin *o)
@@ -338,11 +329,7 @@ static void serve_later(void *ctx)
     if (p->closed)
         return;
     pool_serve(p);
-    /* what a conn was kept for may be gone */
-    if (list_empty(&p->waiters)) {
-        while (p->count[POOL_IDLE] > p->settings.idle_max)
-            pool_close(oldest_idle(p));
-    }
+    trim_idle(p);
     arm_idle_timer(p);
 }
 

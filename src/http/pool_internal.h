@@ -42,7 +42,7 @@ enum {
 };
 
 /*
- *   CONNECTING → IDLE      [on_connected]
+ *   CONNECTING → IDLE      [pool_give_back]
  *   IDLE       → BUSY      [start]
  *   BUSY       → IDLE      [pool_give_back]
  *   BUSY, IDLE → DRAINING  [pool_drain]          no new exchanges; open ones finish
