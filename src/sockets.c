@@ -82,7 +82,7 @@ static int open_service(struct sockets *s, const struct config *c, enum worker_p
     }
     if (e == 0 && fresh)
         log_write(LOG_INFO, "listening", F("service", service_name((enum service)port)),
-                  F("host", host), F("port", number), F("tls", c->tls_cert_file.n > 0));
+                  F("host", host), F("port", number), F("tls", (bool)(c->tls_cert_file.n > 0)));
     return e;
 }
 

@@ -27,7 +27,7 @@
  *   Early      a reply that is complete before the request body was sent: on_end()
  *              comes; the HTTP/1 conn is closed.
  *   Body       either whole (request.body, kept alive by the caller until the
- *              exchange ends, sent with content-length), or streamed
+ *              exchange ends or exchange_body_taken(), sent with content-length), or streamed
  *              (request.streamed: exchange_write(), exchange_write_end() after
  *              on_ready()).
  *   Reply      body bytes come as they are read; exchange_pause() stops them (HTTP/1: the
@@ -101,6 +101,8 @@ struct exchange *pool_open(struct pool *p, const struct exchange_request *reques
                            const struct exchange_handler *handler, void *ctx);
 void exchange_write(struct exchange *x, struct str bytes);
 void exchange_write_end(struct exchange *x);
+/* True when the bytes of a whole body are not needed any more. */
+bool exchange_body_taken(const struct exchange *x);
 size_t exchange_queued(const struct exchange *x);
 void exchange_cancel(struct exchange *x);
 void exchange_pause(struct exchange *x);

@@ -173,6 +173,11 @@ void exchange_write_end(struct exchange *x)
     x->conn->ops->write_end(x);
 }
 
+bool exchange_body_taken(const struct exchange *x)
+{
+    return x->body.n == 0;
+}
+
 size_t exchange_queued(const struct exchange *x)
 {
     return exchange_running(x) ? x->conn->ops->queued(x) : 0;

@@ -18,7 +18,11 @@
 #include "request_log.h"
 #include "session.h"
 
-enum { ATTEMPTS_MAX = 2, ARENA_LIMIT_BYTES = 1 << 20 };
+enum {
+    ATTEMPTS_MAX = 2,
+    ARENA_LIMIT_BYTES = 1 << 20,
+    VALUES_MAX = 2 * 1000 * 1000, /* JSON values in a body: each costs memory when looked at */
+};
 
 enum next { NEXT_GO, NEXT_WAIT, NEXT_END };
 
@@ -309,6 +313,8 @@ static int parse_body(struct request *r, struct str text)
     yyjson_val *root = yyjson_doc_get_root(doc);
     if (!yyjson_is_obj(root)) {
         e = E_NOT_OBJECT;
+    } else if (yyjson_doc_get_val_count(doc) > VALUES_MAX) {
+        e = E_TOO_LARGE;
     } else if (has_duplicate(root, &twice)) {
         e = E_BAD_REQUEST;
         r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
@@ -321,6 +327,15 @@ static int parse_body(struct request *r, struct str text)
     return e;
 }
 
+/* Adapters edit a list of their own: the original is still needed when `work` is gone. */
+static struct http_headers *headers_to_edit(struct request *r)
+{
+    struct http_headers *h = arena_new(&r->work, struct http_headers, 1);
+    for (size_t i = 0; i < r->head.headers.n; i++)
+        http_add(h, &r->work, r->head.headers.v[i].name, r->head.headers.v[i].value);
+    return h;
+}
+
 static void begin_adapting(struct request *r)
 {
     struct adapter_request *ar = arena_new(&r->work, struct adapter_request, 1);
@@ -330,7 +345,7 @@ static void begin_adapting(struct request *r)
         .protocol = r->upstream_protocol,
         .upstream_protocol = r->upstream_protocol,
         .path = r->route.path,
-        .headers = &r->head.headers,
+        .headers = headers_to_edit(r),
         .credential = r->credential.value,
         .unix_s = clock_unix_ms() / 1000,
         .session_secret = r->worker->config->session_secret,
@@ -450,7 +465,7 @@ static void upstream_head(struct request *r, struct http_head *head)
         .authority = r->upstream->authority,
         .content_length = -1,
     };
-    headers_for_upstream(&head->headers, &r->work, &r->head.headers, &rule);
+    headers_for_upstream(&head->headers, &r->work, r->adapting->headers, &rule);
 }
 
 static void arm_tick(struct request *r, int64_t due_ns)
@@ -545,8 +560,7 @@ static void on_upstream_ready(void *ctx)
     server_resume(r->stream);
 }
 
-/* The body, its parsed form and the edits are not needed any more: a retry is out of the
- * question, and the pool has copied what it still has to send. */
+/* The body, its parsed form and the edits, once a retry is out of the question. */
 static void drop_work(struct request *r)
 {
     buf_done(&r->body);
@@ -560,8 +574,11 @@ static void on_upstream_head(void *ctx, const struct http_head *head)
 {
     struct request *r = ctx;
     relay_begin(r, head);
-    if (r->step == &STEP_relay)
-        on_tick(r);
+    if (r->step != &STEP_relay)
+        return;
+    if (exchange_body_taken(r->exchange))
+        drop_work(r);
+    on_tick(r);
 }
 
 static void on_upstream_body(void *ctx, struct str bytes)
