@@ -234,7 +234,7 @@ static void on_timer(void *ctx)
     if (c->state == CONN_OPEN) {
         read_some(c);
         update_interest(c, false);
-    } else {
+    } else if (c->state != CONN_OPENING) {
         conn_close(c);
     }
 }
@@ -406,8 +406,10 @@ void conn_start_tls(struct conn *c, SSL *ssl)
     must(c->state == CONN_OPEN);
     must(c->wire.ssl == NULL);
     must(buf_len(&c->out) == 0);
-    if (c->reading == CONN_READ_ENDED)
+    if (c->reading == CONN_READ_ENDED) {
+        SSL_free(ssl);
         return; /* on_end() has said so */
+    }
     wire_init(&c->wire, c->wire.fd, ssl);
     c->state = CONN_OPENING;
     c->wire.read_wants_write = true;
