@@ -273,6 +273,7 @@ static void on_accept(void *ctx, int fd)
     list_init(&c->link);
     list_append(&s->conns, &c->link);
     s->conns_len++;
+    c->number = ++s->conns_accepted;
     timeout_init(&c->timer, on_timer, c);
     timeout_set(s->loop, &c->timer, s->limits->header_ns);
     c->conn = conn_new(s->loop, fd, ssl, &conn_callbacks, c);

@@ -88,7 +88,8 @@ size_t server_streams(const struct server *s);
 void server_set_user(struct server_stream *s, void *user);
 struct str server_remote(const struct server_stream *s); /* "address:port" */
 bool server_is_tls(const struct server_stream *s);
-int server_major(const struct server_stream *s); /* 1 or 2 */
+int server_major(const struct server_stream *s);            /* 1 or 2 */
+uint64_t server_conn_number(const struct server_stream *s); /* in order of accept, from 1 */
 
 void server_continue(struct server_stream *s);
 /* body_bytes: content-length, or -1 when not known.  Headers without framing and
@@ -100,6 +101,8 @@ void server_end(struct server_stream *s);
 /* Ends the reply so that the client sees it is broken: no last chunk and close, or
  * RST_STREAM INTERNAL_ERROR. */
 void server_abort(struct server_stream *s);
+/* For simulators: the whole conn at once, with RST; no on_gone() for this stream. */
+void server_reset(struct server_stream *s);
 size_t server_queued(const struct server_stream *s);
 void server_pause(struct server_stream *s);
 void server_resume(struct server_stream *s);

@@ -94,6 +94,7 @@ struct server_conn {
     struct list link;
     struct server *server;
     struct conn *conn;
+    uint64_t number;                      /* in order of accept, from 1 */
     const struct server_version *version; /* NULL while OPENING */
     enum server_conn_state state;
     unsigned preface_seen; /* OPENING: so many bytes of the HTTP/2 preface have come */
@@ -145,6 +146,7 @@ struct server {
     void *ctx;
     struct list conns;
     size_t conns_len;
+    uint64_t conns_accepted;
     size_t streams_len;
     bool draining;
     bool drain_pending; /* the deferred call that tells so is under way */

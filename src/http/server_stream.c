@@ -75,6 +75,11 @@ int server_major(const struct server_stream *s)
     return s->conn->version->major;
 }
 
+uint64_t server_conn_number(const struct server_stream *s)
+{
+    return s->conn->number;
+}
+
 /* --- the reply --- */
 
 void server_continue(struct server_stream *s)
@@ -131,6 +136,14 @@ void server_abort(struct server_stream *s)
     if (s->reply == SERVER_REPLY_ENDED)
         return;
     s->conn->version->abort(s);
+}
+
+void server_reset(struct server_stream *s)
+{
+    if (s->reply == SERVER_REPLY_ENDED)
+        return;
+    s->reply = SERVER_REPLY_ENDED;
+    server_conn_drop(s->conn, true);
 }
 
 size_t server_queued(const struct server_stream *s)

@@ -1,0 +1,235 @@
+#include "json.h"
+#include "mock_vendor.h"
+
+static int check_request(yyjson_val *root, struct buf *ret_message)
+{
+    yyjson_val *options = json_member(root, S("stream_options"));
+    if (!yyjson_is_str(json_member(root, S("model"))))
+        buf_add(ret_message, S("you must provide a model parameter"));
+    else if (json_member(root, S("messages")) == NULL)
+        buf_add(ret_message, S("Missing required parameter: 'messages'."));
+    else if (!mock_is_filled_array(root, S("messages")))
+        buf_add(ret_message, S("Invalid 'messages': empty array. Expected an array with minimum "
+                               "length 1, but got an empty array instead."));
+    else if (yyjson_is_obj(options) && !json_member_true(root, S("stream")))
+        buf_add(ret_message, S("The 'stream_options' parameter is only allowed when 'stream' is "
+                               "enabled."));
+    else
+        return 0;
+    return 400;
+}
+
+static void read_turn(yyjson_val *messages, struct mock_ask *ask)
+{
+    for (size_t i = yyjson_arr_size(messages); i > 0; i--) {
+        yyjson_val *message = yyjson_arr_get(messages, i - 1);
+        struct str role = json_member_str(message, S("role"));
+        struct str text = mock_content_text(json_member(message, S("content")));
+        if (str_eq(role, S("tool")) || str_eq(role, S("function")))
+            ask->tool_result = text.p != NULL ? text : S("");
+        else if (str_eq(role, S("user")))
+            ask->user_text = text;
+        else
+            continue;
+        return;
+    }
+}
+
+static void read_tool(yyjson_val *tools, struct mock_ask *ask)
+{
+    yyjson_val *tool = yyjson_is_arr(tools) ? yyjson_arr_get_first(tools) : NULL;
+    struct str type = json_member_str(tool, S("type"));
+    ask->tool_custom = str_eq(type, S("custom"));
+    yyjson_val *inner = json_member(tool, ask->tool_custom ? S("custom") : S("function"));
+    ask->tool_name = json_member_str(inner, S("name"));
+    ask->tool_schema = json_member(inner, S("parameters"));
+}
+
+/* reasoning_effort, or the switches of compatible vendors (A2.9). */
+static bool reads_thinking(yyjson_val *root)
+{
+    struct str effort = json_member_str(root, S("reasoning_effort"));
+    struct str thinking = json_member_str(json_member(root, S("thinking")), S("type"));
+    return (effort.n > 0 && !str_eq(effort, S("none"))) || str_eq(thinking, S("enabled")) ||
+           json_member_true(root, S("enable_thinking")) ||
+           yyjson_is_obj(json_member(root, S("reasoning")));
+}
+
+static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ret_ask)
+{
+    (void)a;
+    struct mock_ask ask = { .model = json_member_str(root, S("model")), .max_tokens = UINT64_MAX };
+    if (!json_member_u64(root, S("max_completion_tokens"), &ask.max_tokens))
+        (void)json_member_u64(root, S("max_tokens"), &ask.max_tokens);
+    ask.stream = json_member_true(root, S("stream"));
+    ask.include_usage =
+        json_member_true(json_member(root, S("stream_options")), S("include_usage"));
+    ask.thinks = reads_thinking(root);
+    read_turn(json_member(root, S("messages")), &ask);
+    read_tool(json_member(root, S("tools")), &ask);
+    *ret_ask = ask;
+}
+
+static struct str finish_reason(const struct mock_plan *p)
+{
+    switch (p->stop) {
+    case MOCK_STOP_LENGTH:
+        return S("length");
+    case MOCK_STOP_TOOL:
+        return S("tool_calls");
+    case MOCK_STOP_END:
+        break;
+    }
+    return S("stop");
+}
+
+static void write_usage(const struct mock_plan *p, struct buf *out)
+{
+    mock_json(out,
+              "{\"prompt_tokens\":$u,\"completion_tokens\":$u,\"total_tokens\":$u,"
+              "\"prompt_tokens_details\":{\"cached_tokens\":$u,\"audio_tokens\":0},"
+              "\"completion_tokens_details\":{\"reasoning_tokens\":$u,\"audio_tokens\":0,"
+              "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
+              p->input_tokens, p->output_tokens, p->input_tokens + p->output_tokens,
+              p->cached_tokens, p->thinking_tokens);
+}
+
+/* {"id",..,"function":{..}}; `index` only in streams. */
+static void write_call(const struct mock_plan *p, struct str index, struct str input,
+                       struct buf *out)
+{
+    mock_json(out, "{$r\"id\":\"call_$r\",", index, p->id);
+    if (p->ask.tool_custom)
+        mock_json(out, "\"type\":\"custom\",\"custom\":{\"name\":$s,\"input\":$s}}",
+                  p->ask.tool_name, input);
+    else
+        mock_json(out, "\"type\":\"function\",\"function\":{\"name\":$s,\"arguments\":$s}}",
+                  p->ask.tool_name, input);
+}
+
+static void write_body(const struct mock_plan *p, struct buf *out)
+{
+    mock_json(out,
+              "{\"id\":\"chatcmpl-$r\",\"object\":\"chat.completion\",\"created\":$u,\"model\":$s,"
+              "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",",
+              p->id, p->created_s, p->ask.model);
+    mock_json(out, "\"content\":$s,\"refusal\":null,\"annotations\":[]", p->text.text);
+    if (p->ask.thinks)
+        mock_json(out, ",\"reasoning_content\":$s", p->thinking.text);
+    if (p->has_call) {
+        buf_add(out, S(",\"tool_calls\":["));
+        write_call(p, (struct str){ 0 }, p->call.text, out);
+        buf_add_byte(out, ']');
+    }
+    mock_json(out, "},\"logprobs\":null,\"finish_reason\":$s}],\"usage\":", finish_reason(p));
+    write_usage(p, out);
+    buf_add(out, S(",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\"}"));
+}
+
+static void chunk_begin(const struct mock_plan *p, struct buf *out)
+{
+    mock_json(out,
+              "data: {\"id\":\"chatcmpl-$r\",\"object\":\"chat.completion.chunk\",\"created\":$u,"
+              "\"model\":$s,\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\",",
+              p->id, p->created_s, p->ask.model);
+}
+
+/* One chunk with a delta; finish: a JSON value. */
+static void render_chunk(const struct mock_plan *p, struct str delta, struct str finish,
+                         struct buf *out)
+{
+    chunk_begin(p, out);
+    mock_json(out,
+              "\"choices\":[{\"index\":0,\"delta\":$r,\"logprobs\":null,"
+              "\"finish_reason\":$r}]$r}\n\n",
+              delta, finish, p->ask.include_usage ? S(",\"usage\":null") : S(""));
+}
+
+static void render_piece(const struct mock_reply *r, struct str before,
+                         const struct mock_pieces *pieces, struct str after, struct buf *out)
+{
+    struct buf delta;
+    buf_init(&delta, SIZE_MAX);
+    mock_json(&delta, "$r$s$r", before, mock_piece(pieces, r->i), after);
+    render_chunk(&r->plan, buf_str(&delta), S("null"), out);
+    buf_done(&delta);
+}
+
+static void render_call(const struct mock_reply *r, struct buf *out)
+{
+    if (r->plan.ask.tool_custom)
+        render_piece(r, S("{\"tool_calls\":[{\"index\":0,\"custom\":{\"input\":"), &r->plan.call,
+                     S("}}]}"), out);
+    else
+        render_piece(r, S("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":"),
+                     &r->plan.call, S("}}]}"), out);
+}
+
+static void render_call_open(const struct mock_plan *p, struct buf *out)
+{
+    struct buf delta;
+    buf_init(&delta, SIZE_MAX);
+    buf_add(&delta, S("{\"tool_calls\":["));
+    write_call(p, S("\"index\":0,"), S(""), &delta);
+    buf_add(&delta, S("]}"));
+    render_chunk(p, buf_str(&delta), S("null"), out);
+    buf_done(&delta);
+}
+
+static void render_tail(const struct mock_plan *p, struct buf *out)
+{
+    struct str finish = arena_printf(p->arena, "\"%.*s\"", STR_ARG(finish_reason(p)));
+    render_chunk(p, S("{}"), finish, out);
+    if (p->ask.include_usage) {
+        chunk_begin(p, out);
+        buf_add(out, S("\"choices\":[],\"usage\":"));
+        write_usage(p, out);
+        buf_add(out, S("}\n\n"));
+    }
+    buf_add(out, S("data: [DONE]\n\n"));
+}
+
+static void render(struct mock_reply *r, struct buf *out)
+{
+    const struct mock_plan *p = &r->plan;
+    switch (r->phase) {
+    case MOCK_PHASE_HEAD:
+        render_chunk(p, S("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}"), S("null"),
+                     out);
+        break;
+    case MOCK_PHASE_THINK:
+        render_piece(r, S("{\"reasoning_content\":"), &p->thinking, S("}"), out);
+        break;
+    case MOCK_PHASE_TEXT:
+        render_piece(r, S("{\"content\":"), &p->text, S("}"), out);
+        break;
+    case MOCK_PHASE_CALL_OPEN:
+        render_call_open(p, out);
+        break;
+    case MOCK_PHASE_CALL:
+        render_call(r, out);
+        break;
+    case MOCK_PHASE_TAIL:
+        render_tail(p, out);
+        break;
+    default: /* parts have no frame here */
+        break;
+    }
+}
+
+static void error_event(struct mock_reply *r, struct buf *out)
+{
+    (void)r;
+    buf_add(out, S("data: {\"error\":{\"message\":\"The server had an error while processing your "
+                   "request. Sorry about that!\",\"type\":\"server_error\",\"param\":null,"
+                   "\"code\":null}}\n\n"));
+}
+
+const struct mock_vendor mock_chat = {
+    .name = S_INIT("chat"),
+    .check = check_request,
+    .read = read_ask,
+    .render = render,
+    .body = write_body,
+    .error_event = error_event,
+};

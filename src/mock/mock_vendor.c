@@ -1,0 +1,86 @@
+#include "mock_vendor.h"
+
+#include "json.h"
+
+struct str mock_content_text(yyjson_val *content)
+{
+    struct str text = json_str(content);
+    yyjson_val *part;
+    yyjson_arr_iter iter;
+    if (!yyjson_is_arr(content))
+        return text;
+    yyjson_arr_iter_init(content, &iter);
+    while ((part = yyjson_arr_iter_next(&iter)) != NULL)
+        if (yyjson_is_str(json_member(part, S("text"))))
+            text = json_member_str(part, S("text"));
+    return text;
+}
+
+bool mock_is_filled_array(yyjson_val *object, struct str name)
+{
+    yyjson_val *val = json_member(object, name);
+    return yyjson_is_arr(val) && yyjson_arr_size(val) > 0;
+}
+
+void mock_reply_init(struct mock_reply *r, const struct mock_vendor *vendor,
+                     const struct mock_plan *plan)
+{
+    *r = (struct mock_reply){ .vendor = vendor, .plan = *plan };
+}
+
+/* The pieces of the phase; NULL when it is one step. */
+static const struct mock_pieces *pieces_of(const struct mock_reply *r)
+{
+    switch (r->phase) {
+    case MOCK_PHASE_THINK:
+        return &r->plan.thinking;
+    case MOCK_PHASE_TEXT:
+        return &r->plan.text;
+    case MOCK_PHASE_CALL:
+        return &r->plan.call;
+    default:
+        return NULL;
+    }
+}
+
+static bool phase_present(const struct mock_reply *r)
+{
+    if (r->phase >= MOCK_PHASE_THINK_OPEN && r->phase <= MOCK_PHASE_THINK_CLOSE)
+        return r->plan.ask.thinks;
+    if (r->phase >= MOCK_PHASE_TEXT_OPEN && r->phase <= MOCK_PHASE_TEXT_CLOSE)
+        return r->plan.text.n > 0;
+    if (r->phase >= MOCK_PHASE_CALL_OPEN && r->phase <= MOCK_PHASE_CALL_CLOSE)
+        return r->plan.has_call;
+    return true;
+}
+
+/* The step after this one. */
+static void advance(struct mock_reply *r)
+{
+    if (r->phase == MOCK_PHASE_THINK_CLOSE || r->phase == MOCK_PHASE_TEXT_CLOSE ||
+        r->phase == MOCK_PHASE_CALL_CLOSE)
+        r->block++;
+    r->phase++;
+    r->i = 0;
+    while (!phase_present(r))
+        r->phase++;
+}
+
+bool mock_reply_next(struct mock_reply *r, struct buf *out, bool *ret_paced)
+{
+    size_t before = buf_len(out);
+    while (r->phase != MOCK_PHASE_END && buf_len(out) == before) {
+        const struct mock_pieces *pieces = pieces_of(r);
+        *ret_paced = pieces != NULL;
+        if (pieces == NULL) {
+            r->vendor->render(r, out);
+            advance(r);
+        } else if (r->i < pieces->n) {
+            r->vendor->render(r, out);
+            r->i++;
+        } else {
+            advance(r);
+        }
+    }
+    return buf_len(out) > before;
+}

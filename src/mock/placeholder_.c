@@ -1,1 +1,0 @@
-typedef int mock_layer_is_being_written;
