@@ -10,7 +10,9 @@
  *   Ownership  a set owns everything it refers to; it is read only and lives until
  *              adapters_free().
  *   Selection  adapter_select() never fails.  The body is looked at only when no
- *              header rule decided.
+ *              header rule decided.  A caller may ask before it has the body (edit
+ *              NULL): the answer is final when body_needed is still false; otherwise
+ *              set edit and ask again.
  *   Applying   adapter_apply() edits a->edit (json_edit.h) and a->headers, both in
  *              a->arena.  It never fails: a rule that does not fit does nothing.
  *   Limits     256 adapters, 64 actions each, condition depth 8, file 1 MiB.
@@ -67,9 +69,9 @@ struct adapter_request {
     bool force_stream;    /* the client did not ask for a stream, the upstream will send one */
     int reject_status;    /* 0: not rejected */
     struct str reject_message;
-    struct str upstream_name;      /* of an `upstream` action; empty: none */
-    bool body_needed;              /* out of adapter_needs_body() */
-    struct session_input *session; /* memo for session.h; opaque here */
+    struct str upstream_name; /* of an `upstream` action; empty: none */
+    bool body_needed;         /* a rule looked at the body while edit was NULL */
+    struct str conversation;  /* C of section 6, of the request as received; not for callers */
 };
 
 const struct adapter *adapter_select(const struct adapter_set *set, struct adapter_request *r,
