@@ -6,8 +6,8 @@
  * queue where the user sees it.
  *
  * A stream outlives its reply until the codec has sent it (on_stream_close).  RST_STREAM
- * would overtake queued bytes, so a reset that must come behind them (an early reply, an
- * abort) is kept in late_reset until the queue is empty.
+ * would overtake queued bytes: the codec keeps the NO_ERROR of an early reply back until
+ * they are sent, and an abort waits here (`aborting`) until the queue is empty.
  *
  * Time limits are looked at in a tick of a quarter of the shortest one.
  */
@@ -56,49 +56,48 @@ static void pull(struct server_conn *c)
     buf_done(&out);
 }
 
-static void clear_late_reset(struct server_stream *s)
+static void set_aborting(struct server_stream *s, bool on)
 {
-    if (s->late_reset < 0)
+    if (s->aborting == on)
         return;
-    s->late_reset = -1;
-    s->conn->h2.late_resets--;
-}
-
-static void set_late_reset(struct server_stream *s, enum h2_error error)
-{
-    if (s->late_reset < 0)
-        s->conn->h2.late_resets++;
-    s->late_reset = (int)error;
+    s->aborting = on;
+    s->conn->h2.aborting += on ? 1 : -1;
 }
 
 /* True when there is something to send again. */
-static bool send_late_resets(struct server_conn *c)
+static bool send_aborts(struct server_conn *c)
 {
     bool any = false;
 
-    if (c->h2.late_resets == 0 || h2_wants_write(c->h2.codec))
+    if (c->h2.aborting == 0 || h2_wants_write(c->h2.codec))
         return false;
     list_each (it, tmp, &c->h2.streams) {
         struct server_stream *s = list_entry(it, struct server_stream, link);
-        if (s->late_reset < 0 || h2_queued(s->h2) > 0)
+        if (!s->aborting || h2_queued(s->h2) > 0)
             continue;
-        enum h2_error error = (enum h2_error)s->late_reset;
-        clear_late_reset(s);
-        h2_reset(s->h2, error);
+        set_aborting(s, false);
+        h2_reset(s->h2, H2_INTERNAL_ERROR);
         any = true;
     }
     return any;
+}
+
+/* The conn's last bytes (GOAWAY) are still sent; streams that are open end now. */
+static void finish(struct server_conn *c)
+{
+    server_conn_shut(c, false);
+    c->version->gone(c);
 }
 
 static void run(struct server_conn *c)
 {
     do
         pull(c);
-    while (c->state == SERVER_CONN_SERVING && send_late_resets(c));
+    while (c->state == SERVER_CONN_SERVING && send_aborts(c));
     if (c->state != SERVER_CONN_SERVING || h2_wants_write(c->h2.codec))
         return;
     if (h2_finished(c->h2.codec) || (c->server->draining && list_empty(&c->h2.streams)))
-        server_conn_shut(c, false);
+        finish(c);
 }
 
 /* --- the codec's callbacks --- */
@@ -143,8 +142,6 @@ static void on_end(void *ctx, struct h2_stream *h2)
     if (!s)
         return;
     s->request_done = true;
-    if (s->late_reset == H2_NO_ERROR)
-        clear_late_reset(s); /* nothing is left to be refused */
     if (s->reply != SERVER_REPLY_ENDED)
         c->server->handler->on_end(s->user);
 }
@@ -167,7 +164,7 @@ static void on_stream_close(void *ctx, struct h2_stream *h2, uint32_t error, boo
     (void)unprocessed;
     if (!s)
         return;
-    clear_late_reset(s);
+    set_aborting(s, false);
     s->h2 = NULL;
     list_remove(&s->link);
     if (list_empty(&c->h2.streams))
@@ -190,14 +187,11 @@ static void start(struct server_conn *c)
     arm_tick(c);
 }
 
-/* Every stream is told; the conn's last bytes (GOAWAY) are still sent. */
 static void give_up(struct server_conn *c)
 {
     pull(c);
-    if (c->state != SERVER_CONN_SERVING)
-        return;
-    server_conn_shut(c, false);
-    c->version->gone(c);
+    if (c->state == SERVER_CONN_SERVING)
+        finish(c);
 }
 
 static void read_bytes(struct server_conn *c, struct str bytes)
@@ -271,7 +265,7 @@ static void gone(struct server_conn *c)
     while (!list_empty(&c->h2.streams)) {
         struct server_stream *s = list_first(&c->h2.streams, struct server_stream, link);
         h2_stream_set_user(s->h2, NULL);
-        clear_late_reset(s);
+        set_aborting(s, false);
         s->h2 = NULL;
         server_stream_gone(s);
     }
@@ -325,7 +319,7 @@ static void reply_end(struct server_stream *s)
     if (!s->no_body)
         h2_write_end(s->h2);
     if (!s->request_done)
-        set_late_reset(s, H2_NO_ERROR);
+        h2_reset(s->h2, H2_NO_ERROR);
     server_conn_run_later(s->conn);
 }
 
@@ -334,7 +328,7 @@ static void reply_abort(struct server_stream *s)
     s->reply = SERVER_REPLY_ENDED;
     if (!s->h2)
         return;
-    set_late_reset(s, H2_INTERNAL_ERROR);
+    set_aborting(s, true);
     server_conn_run_later(s->conn);
 }
 

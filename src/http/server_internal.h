@@ -44,13 +44,13 @@ struct server_stream {
     void *user;
     struct h2_stream *h2; /* NULL: HTTP/1, or the codec has closed it */
     enum server_reply_state reply;
-    int late_reset;     /* HTTP/2: RST_STREAM with this once the queue is sent; -1: no */
     int64_t reply_left; /* body bytes that content-length still promises; -1: no promise */
     bool is_head;       /* the request was HEAD */
     bool no_body;       /* the reply has no body, whatever the user writes */
     bool expects;       /* the client waits for 100 */
     bool request_done;
     bool paused;
+    bool aborting;         /* HTTP/2: RST_STREAM follows once the queue is sent */
     int64_t body_since_ns; /* request body: measured from here ... */
     int64_t body_seen;     /* ... this many bytes came */
     size_t unread;         /* HTTP/2: bytes not given back to the window, while paused */
@@ -87,7 +87,7 @@ struct server_h2 {
     struct h2 *codec;
     struct list streams;
     int64_t idle_since_ns;
-    int late_resets; /* streams with late_reset >= 0 */
+    int aborting; /* streams that are */
 };
 
 struct server_conn {
@@ -160,7 +160,8 @@ void server_conn_run_later(struct server_conn *c);
 void server_conn_arm(struct server_conn *c, int64_t due_ns);
 /* When the unread queue becomes a write stall; INT64_MAX when it is empty. */
 int64_t server_conn_stall_due(const struct server_conn *c);
-/* Writes what is queued, then ends the conn; `reset`: with RST.  No stream may be open. */
+/* Writes what is queued, then ends the conn; `reset`: with RST.  Open streams are the
+ * version's to tell. */
 void server_conn_shut(struct server_conn *c, bool reset);
 /* Ends the conn at once and tells the streams. */
 void server_conn_drop(struct server_conn *c, bool reset);

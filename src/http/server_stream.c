@@ -19,7 +19,6 @@ struct server_stream *server_stream_new(struct server_conn *c, const struct http
     s->conn = c;
     s->is_head = str_eq(head->method, S("HEAD"));
     s->expects = head->expect_continue && head->has_body && (head->major > 1 || head->minor > 0);
-    s->late_reset = -1;
     s->reply_left = -1;
     s->body_since_ns = loop_now_ns(c->server->loop);
     c->server->streams_len++;
