@@ -86,14 +86,7 @@ static int canonical_path(struct str raw, struct arena *a, struct str *ret_path)
 
 static struct str allow_text(int allow)
 {
-    switch (allow) {
-    case ALLOW_GET:
-        return S("GET, HEAD, OPTIONS");
-    case ALLOW_POST:
-        return S("POST, OPTIONS");
-    default:
-        return S("GET, HEAD, POST, OPTIONS");
-    }
+    return (allow & ALLOW_GET) != 0 ? S("GET, HEAD, OPTIONS") : S("POST, OPTIONS");
 }
 
 static bool method_fits(int allow, struct str method)
@@ -132,12 +125,13 @@ static int find_row(enum service service, const struct http_head *head, struct r
         r->endpoint = rows[i].endpoint;
         r->kind = rows[i].kind;
         r->protocol = rows[i].protocol;
-        r->allow = allow_text(rows[i].allow);
+        bool lists = (rows[i].allow & ALLOW_LIST) != 0 && service == SERVICE_CODEX;
+        r->allow = lists ? S("GET, HEAD, POST, OPTIONS") : allow_text(rows[i].allow);
         if (head->upgrade_websocket && r->endpoint == ENDPOINT_RESPONSES)
             return E_UPGRADE;
         if (method_fits(rows[i].allow, head->method))
             return 0;
-        if ((rows[i].allow & ALLOW_LIST) != 0 && service == SERVICE_CODEX)
+        if (lists)
             return find_family(service, head->method, r);
         return E_METHOD;
     }
