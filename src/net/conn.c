@@ -82,7 +82,9 @@ static void mark_dirty(struct conn *c)
 /* Tells on_end(), each kind once.  May end the conn. */
 static void end(struct conn *c, int err)
 {
-    if (c->state == CONN_CLOSED || c->error_told || (err == 0 && c->reading == CONN_READ_ENDED))
+    if (c->state != CONN_OPENING && c->state != CONN_OPEN)
+        return; /* the owner has let go */
+    if (c->error_told || (err == 0 && c->reading == CONN_READ_ENDED))
         return;
     c->reading = CONN_READ_ENDED;
     if (err != 0) {
@@ -294,17 +296,13 @@ static void socket_failed(struct conn *c)
     int e = wire_socket_error(&c->wire);
     if (c->socket_error == 0)
         c->socket_error = e != 0 ? e : -ECONNRESET;
-    if (c->state == CONN_DRAINING || c->state == CONN_LINGERING) {
-        conn_close(c);
-        return;
-    }
     if (c->state == CONN_OPENING && c->wire.ssl != NULL)
         handshake(c); /* an alert may tell more than the socket */
     read_some(c);
-    if (c->state == CONN_CLOSED ||
-        (c->state == CONN_OPEN && c->reading == CONN_READ_ENDED && c->error == 0))
-        return; /* after a half-close the next write tells */
-    end(c, c->socket_error);
+    if (c->state == CONN_DRAINING || c->state == CONN_LINGERING)
+        conn_close(c);
+    else if (c->reading != CONN_READ_ENDED || c->error != 0)
+        end(c, c->socket_error); /* after a half-close the next write tells */
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)

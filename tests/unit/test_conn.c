@@ -282,6 +282,37 @@ static void end_in_callbacks(struct rig *r)
 }
 BOTH(end_in_callbacks)
 
+/* Goal: bytes that stand before an RST still come; a conn that is finished in
+ * their callback is not told about the RST. */
+static void data_then_reset(struct rig *r)
+{
+    for (enum side_action action = SIDE_NOTHING; action <= SIDE_FINISH; action++) {
+        int client = -1;
+        int server = -1;
+        struct linger none = { .l_onoff = 1, .l_linger = 0 };
+        tcp_pair(&client, &server);
+        r->b = (struct side){ .in = r->b.in, .at_read = action };
+        r->b.c = conn_new(&r->loop, server, NULL, &side_handler, &r->b);
+        rig_until(r, r->b.opens == 1);
+        assert_int_equal(send(client, "bye", 3, 0), 3);
+        setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+        close(client);
+        rig_idle(r, 5);
+        assert_str(buf_str(&r->b.in), S("bye"));
+        if (action == SIDE_NOTHING) {
+            assert_int_equal(r->b.err, -ECONNRESET);
+            side_act(&r->b, SIDE_CLOSE);
+        }
+        buf_clear(&r->b.in);
+    }
+}
+
+static void test_data_then_reset(void **state)
+{
+    (void)state;
+    run_plain(data_then_reset);
+}
+
 /* Goal: a conn closed in the turn that made it is never told anything. */
 static void close_at_once(struct rig *r)
 {
@@ -471,6 +502,7 @@ int main(void)
         BOTH_TESTS(stale),
         BOTH_TESTS(linger_ends),
         cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_data_then_reset),
         cmocka_unit_test(test_tls_wrong_name),
         cmocka_unit_test(test_tls_address),
         cmocka_unit_test(test_tls_unknown_ca),
