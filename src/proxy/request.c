@@ -115,13 +115,14 @@ void request_reply_head(struct request *r, int status, const struct http_headers
 {
     struct arena *a = &r->arena;
     struct http_headers out = { 0 };
-    bool events = str_starts_nocase(content_type, S("text/event-stream"));
     if (upstream != NULL) {
         bool coded = r->relay == NULL || r->relay->coding == NULL;
         reply_copy_headers(&out, a, upstream, coded, r->route.kind == ROUTE_PASS);
     }
     if (content_type.n > 0)
         http_set(&out, a, S("content-type"), content_type);
+    const struct str *type = http_find(&out, S("content-type"));
+    bool events = type != NULL && str_starts_nocase(*type, S("text/event-stream"));
     struct str id_name =
         r->route.protocol == PROTOCOL_MESSAGES ? S("request-id") : S("x-request-id");
     if (http_find(&out, S("request-id")) == NULL && http_find(&out, S("x-request-id")) == NULL)
