@@ -479,7 +479,7 @@ static void test_tls_files(void **state)
 static void test_conn_size(void **state)
 {
     (void)state;
-    assert_true(sizeof(struct conn) < 1024);
+    assert_true(sizeof(struct conn) < 512);
 }
 
 #define BOTH_TESTS(name) cmocka_unit_test(name##_plain), cmocka_unit_test(name##_tls)

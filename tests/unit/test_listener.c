@@ -2,6 +2,7 @@
 #include "net_unit.h"
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -82,6 +83,31 @@ static void test_accept_pause_free(void **state)
     rig_done(&r);
 }
 
+/* Goal: running out of fds pauses accepting, without spinning, and never ends it. */
+static void test_out_of_fds(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct seen seen = { .n = 0 };
+    struct rlimit was, none;
+    rig_init(&r);
+    int fd = open_it(S("127.0.0.1"));
+    seen.listener = listener_new(&r.loop, fd, on_accept, &seen);
+    int client = dial(listener_port(fd), AF_INET);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = was;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rig_idle(&r, 20);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(seen.n, 0);
+    assert_true(timeout_armed(&seen.listener->retry));
+    rig_until(&r, seen.n == 1);
+    close(client);
+    listener_free(seen.listener);
+    rig_done(&r);
+}
+
 /* Goal: "::" takes IPv4 too. */
 static void test_dual_stack(void **state)
 {
@@ -158,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept_pause_free),
+        cmocka_unit_test(test_out_of_fds),
         cmocka_unit_test(test_dual_stack),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_unix),
