@@ -4,7 +4,8 @@
  * Contract
  *   Input      h2_feed(): any split of the byte stream.
  *   Output     callbacks per stream, as in h1.h; bytes to send from h2_pull().
- *              Callbacks may call any function below.
+ *              Callbacks come inside h2_feed(), h2_pull() and h2_free() only, and may
+ *              call any other function below.
  *   Streams    struct h2_stream is owned by the codec; `user` is the caller's.
  *              It dies right after on_stream_close(), which comes exactly once
  *              for every stream for which on_head() came (server) or that
@@ -15,13 +16,20 @@
  *              h2_write() are sent as windows allow; h2_queued() says how many
  *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
  *              been above H2_HIGH_BYTES.
+ *   Heads      as in h1.h: no hop-by-hop field, host or content-length in
+ *              headers; cookie crumbs are joined with "; ".  An expectation other than
+ *              100-continue stays there as `expect`.  Trailers are dropped.
  *   Strictness RFC 9113: no connection-specific fields, valid pseudo-headers,
- *              names and values; a malformed request is reset with
- *              PROTOCOL_ERROR (nghttp2 does it) and not reported.
+ *              names and values, :authority equal to host; a malformed request is
+ *              reset with PROTOCOL_ERROR and not reported, one over the limits with
+ *              ENHANCE_YOUR_CALM.  Replies likewise; on_stream_close() says it.
  *   Floods     limits of reliability.md section 3, answered with GOAWAY
  *              ENHANCE_YOUR_CALM; h2_feed() then fails with E_BAD_REQUEST after the
- *              GOAWAY has been queued.
+ *              GOAWAY has been queued.  Limits on queued replies (PING, SETTINGS) hold for what
+ *              h2_pull() has not taken: do not pull while the socket is not writable.
  *   Errors     h2_feed() < 0: the connection is done; send what h2_pull() gives, close.
+ *              Other connection errors queue a GOAWAY: h2_finished() is true once
+ *              it has been pulled.
  */
 #ifndef H2_H
 #define H2_H
@@ -75,6 +83,13 @@ struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,
                   const struct h2_handler *handler, void *ctx);
 void h2_free(struct h2 *c); /* on_stream_close() comes for what is open, error H2_CANCEL */
 
+/* Whether a connection begins with HTTP/2's client preface; *ret_need_more when the
+ * bytes so far are only a beginning of it (then the result is false). */
+bool h2_is_preface(struct str bytes, bool *ret_need_more);
+
+/* The time for the flood windows of 10 s; call it before h2_feed().  Without it they
+ * never end, and only completed streams make room. */
+void h2_set_now(struct h2 *c, int64_t now_ns);
 int h2_feed(struct h2 *c, struct str bytes) MUST_CHECK;
 /* Appends what is to be sent, at most about max bytes; call until nothing comes. */
 void h2_pull(struct h2 *c, struct buf *out, size_t max);
@@ -93,7 +108,7 @@ size_t h2_streams_allowed(
     const struct h2 *c); /* client: at once, by the server's SETTINGS; 0 after GOAWAY */
 void h2_ping(struct h2 *c);
 
-/* server */
+/* server.  Headers may hold content-length. */
 void h2_submit_reply(struct h2_stream *s, int status, const struct http_headers *headers,
                      bool has_body);
 void h2_submit_continue(struct h2_stream *s); /* 100 */
@@ -101,6 +116,8 @@ void h2_submit_continue(struct h2_stream *s); /* 100 */
 void h2_write(struct h2_stream *s, struct str bytes); /* copied */
 void h2_write_end(struct h2_stream *s);
 size_t h2_queued(const struct h2_stream *s);
+/* No callback but on_stream_close() comes for the stream afterwards.  With
+ * H2_NO_ERROR a reply that was ended is still sent whole (rfc9113,s8.1). */
 void h2_reset(struct h2_stream *s, enum h2_error error);
 void h2_consume(struct h2_stream *s, size_t n); /* received bytes that were dealt with */
 void h2_goaway(struct h2 *c);                   /* no new streams; open ones finish */

@@ -1,0 +1,213 @@
+#include "h2_head.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "err.h"
+#include "mem.h"
+
+enum { FIELD_EXTRA_BYTES = 32 /* what a field costs besides its text, rfc9113,s6.5.2 */ };
+
+/* --- reading --- */
+
+struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers)
+{
+    struct h2_block *b = mem_new(struct h2_block);
+    b->limits = limits;
+    b->trailers = trailers;
+    b->head.content_length = -1;
+    b->head.major = 2;
+    /* texts once, cookies twice; lists double as they grow */
+    arena_init(&b->arena, limits->header_bytes * 2 +
+                              (limits->fields_max + 16) * (sizeof(struct http_header) * 8 + 64));
+    return b;
+}
+
+void h2_block_free(struct h2_block *b)
+{
+    if (b == NULL)
+        return;
+    arena_done(&b->arena);
+    free(b);
+}
+
+static int add_pseudo(struct h2_block *b, struct str name, struct str value)
+{
+    struct http_head *head = &b->head;
+    uint64_t status;
+    if (str_eq(name, S(":method")))
+        head->method = value;
+    else if (str_eq(name, S(":path")))
+        head->target = value;
+    else if (str_eq(name, S(":scheme")))
+        head->scheme = value;
+    else if (str_eq(name, S(":authority")))
+        head->authority = value;
+    else if (str_eq(name, S(":status")) && str_to_u64(value, &status) == 0 && status < 1000)
+        head->status = (int)status;
+    else
+        return E_BAD_REQUEST;
+    return 0;
+}
+
+int h2_block_add(struct h2_block *b, struct str name, struct str value)
+{
+    b->fields++;
+    b->bytes += name.n + value.n + FIELD_EXTRA_BYTES;
+    if (b->fields > b->limits->fields_max || b->bytes > b->limits->header_bytes)
+        return E_HEADERS_TOO_LARGE;
+    if (!http_value_ok(value))
+        return E_BAD_REQUEST;
+    if (b->trailers)
+        return 0;
+    value = arena_str(&b->arena, value);
+    if (name.n > 0 && name.p[0] == ':')
+        return add_pseudo(b, name, value);
+    if (!http_name_ok(name))
+        return E_BAD_REQUEST;
+    if (str_eq(name, S("host"))) {
+        if (b->host.n > 0 || value.n == 0)
+            return E_BAD_REQUEST;
+        b->host = value;
+    } else if (str_eq(name, S("cookie"))) {
+        http_add(&b->crumbs, &b->arena, S("cookie"), value);
+    } else if (str_eq(name, S("content-length"))) {
+        if (b->head.content_length >= 0)
+            return E_BAD_REQUEST;
+        return http_content_length(value, &b->head.content_length) < 0 ? E_BAD_REQUEST : 0;
+    } else if (str_eq(name, S("expect")) && str_eq_nocase(value, S("100-continue"))) {
+        b->head.expect_continue = true;
+    } else if (!http_is_hop(name)) {
+        http_add(&b->head.headers, &b->arena, arena_str(&b->arena, name), value);
+    }
+    return 0;
+}
+
+/* rfc9113,s8.2.3 */
+static void join_cookies(struct h2_block *b)
+{
+    if (b->crumbs.n == 0)
+        return;
+    struct str all = b->crumbs.v[0].value;
+    struct buf joined;
+    buf_init(&joined, b->limits->header_bytes + b->limits->fields_max * 2);
+    for (size_t i = 0; i < b->crumbs.n; i++) {
+        buf_add(&joined, i > 0 ? S("; ") : S(""));
+        buf_add(&joined, b->crumbs.v[i].value);
+    }
+    if (b->crumbs.n > 1)
+        all = arena_str(&b->arena, buf_str(&joined));
+    buf_done(&joined);
+    http_add(&b->head.headers, &b->arena, S("cookie"), all);
+}
+
+static int finish_request(struct h2_block *b)
+{
+    struct http_head *head = &b->head;
+    if (head->authority.n == 0)
+        head->authority = b->host;
+    else if (b->host.n > 0 && !str_eq_nocase(b->host, head->authority))
+        return E_BAD_REQUEST;
+    if (!http_authority_ok(head->authority) || !http_name_ok(head->method))
+        return E_BAD_REQUEST;
+    if (http_count(&head->headers, S("authorization")) > 1 ||
+        http_count(&head->headers, S("x-api-key")) > 1 ||
+        http_count(&head->headers, S("api-key")) > 1)
+        return E_BAD_REQUEST;
+    if (str_eq(head->method, S("CONNECT"))) { /* as in HTTP/1; the router answers 405 */
+        head->target = head->authority;
+        return 0;
+    }
+    if (!http_target_ok(head->target) ||
+        (str_eq(head->target, S("*")) && !str_eq(head->method, S("OPTIONS"))))
+        return E_BAD_REQUEST;
+    return 0;
+}
+
+int h2_block_finish(struct h2_block *b, enum h2_role role, bool has_body)
+{
+    join_cookies(b);
+    b->head.has_body = has_body;
+    if (role == H2_SERVER)
+        return finish_request(b);
+    return b->head.status >= 100 && b->head.status <= 599 ? 0 : E_BAD_REQUEST;
+}
+
+/* --- writing --- */
+
+static void put(struct h2_fields *f, struct str name, struct str value, uint8_t flags)
+{
+    /* nghttp2 copies both, and does not write to them */
+    f->v[f->n++] = (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.p,
+                                 .value = (uint8_t *)(uintptr_t)value.p,
+                                 .namelen = name.n,
+                                 .valuelen = value.n,
+                                 .flags = flags };
+}
+
+static bool is_lower(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] >= 'A' && name.p[i] <= 'Z')
+            return false;
+    return true;
+}
+
+static bool is_secret(struct str name)
+{
+    return str_eq(name, S("authorization")) || str_eq(name, S("x-api-key")) ||
+           str_eq(name, S("api-key")) || str_eq(name, S("cookie"));
+}
+
+/* Secrets stay out of the HPACK tables, which all requests of a connection share. */
+static void put_headers(struct h2_fields *f, const struct http_headers *headers, bool with_length)
+{
+    for (size_t i = 0; i < headers->n; i++) {
+        const struct http_header *h = &headers->v[i];
+        if (http_is_hop(h->name) || str_eq(h->name, S("host")) || !http_name_ok(h->name) ||
+            !is_lower(h->name) || !http_value_ok(h->value))
+            continue;
+        if (!with_length && str_eq(h->name, S("content-length")))
+            continue;
+        put(f, h->name, str_trim(h->value),
+            is_secret(h->name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+    }
+}
+
+static void fields_init(struct h2_fields *f, size_t headers_n)
+{
+    f->n = 0;
+    f->v = mem_alloc((headers_n + 5) * sizeof(*f->v));
+}
+
+void h2_fields_of_request(struct h2_fields *f, const struct http_head *head)
+{
+    must(http_name_ok(head->method));
+    must(http_target_ok(head->target));
+    fields_init(f, head->headers.n);
+    put(f, S(":method"), head->method, 0);
+    put(f, S(":scheme"), head->scheme.n > 0 ? head->scheme : S("https"), 0);
+    put(f, S(":authority"), head->authority, 0);
+    put(f, S(":path"), head->target, 0);
+    if (head->content_length >= 0) {
+        snprintf(f->length, sizeof(f->length), "%lld", (long long)head->content_length);
+        put(f, S("content-length"), str_of(f->length), 0);
+    }
+    put_headers(f, &head->headers, false);
+}
+
+void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers)
+{
+    must(status >= 100);
+    must(status <= 999);
+    fields_init(f, headers->n);
+    snprintf(f->status, sizeof(f->status), "%d", status);
+    put(f, S(":status"), str_of(f->status), 0);
+    put_headers(f, headers, true);
+}
+
+void h2_fields_done(struct h2_fields *f)
+{
+    free(f->v);
+    f->v = NULL;
+}

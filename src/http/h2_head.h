@@ -1,0 +1,50 @@
+/*
+ * h2_head.h - header blocks, both ways; used by h2.c only.
+ *
+ * Contract
+ *   Reading    h2_block_add() for each decoded field, then h2_block_finish(), which
+ *              fills head.  Texts live as long as the block.  A block over the
+ *              limits stores nothing more.
+ *   Writing    h2_fields_of_...() make nghttp2's list; it borrows the texts.
+ *   Errors     E_HEADERS_TOO_LARGE, E_BAD_REQUEST (malformed).
+ */
+#ifndef H2_HEAD_H
+#define H2_HEAD_H
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+#include "h2.h"
+#include "http.h"
+#include "must.h"
+#include "str.h"
+
+struct h2_block {
+    const struct h2_limits *limits;
+    struct arena arena;
+    struct http_head head;
+    struct http_headers crumbs; /* of cookies */
+    struct str host;
+    size_t fields, bytes;
+    bool trailers; /* counted, not stored */
+};
+
+struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers);
+void h2_block_free(struct h2_block *b); /* takes NULL */
+int h2_block_add(struct h2_block *b, struct str name, struct str value) MUST_CHECK;
+int h2_block_finish(struct h2_block *b, enum h2_role role, bool has_body) MUST_CHECK;
+
+struct h2_fields {
+    nghttp2_nv *v;
+    size_t n;
+    char status[8];
+    char length[24];
+};
+
+void h2_fields_of_request(struct h2_fields *f, const struct http_head *head);
+void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers);
+void h2_fields_done(struct h2_fields *f);
+
+#endif

@@ -1,0 +1,363 @@
+#include "h2_session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "err.h"
+#include "mem.h"
+
+enum {
+    RESETS_MAX = 200,       /* in 10 s, beyond completed streams; sent and received */
+    IDLE_FRAMES_MAX = 1000, /* in 10 s: PRIORITY, unknown types, DATA for nobody */
+    EMPTY_FRAMES_MAX = 1000,
+    INTERIM_MAX = 8,
+    SERVER_WINDOW_BYTES = 256 * 1024,
+    CLIENT_WINDOW_BYTES = 1024 * 1024,
+    CONN_WINDOWS = 16,
+};
+
+/* --- streams --- */
+
+struct h2_stream *h2_stream_new(struct h2 *c, int32_t id)
+{
+    struct h2_stream *s = mem_new(struct h2_stream);
+    s->conn = c;
+    s->id = id;
+    list_init(&s->link);
+    list_init(&s->drain_link);
+    buf_init(&s->out, (size_t)1 << 30);
+    list_append(&c->streams, &s->link);
+    c->streams_n++;
+    return s;
+}
+
+void h2_stream_close(struct h2_stream *s, uint32_t error, bool unprocessed)
+{
+    struct h2 *c = s->conn;
+    list_remove(&s->link);
+    list_remove(&s->drain_link);
+    c->streams_n--;
+    s->muted = true;
+    if (s->unread_bytes > 0) /* the stream's window is gone, the connection's is not */
+        (void)nghttp2_session_consume_connection(c->session, s->unread_bytes);
+    s->unread_bytes = 0;
+    if (s->reported)
+        c->handler->on_stream_close(c->ctx, s, error, unprocessed);
+    h2_block_free(s->block);
+    buf_done(&s->out);
+    free(s);
+}
+
+void h2_submit_rst(struct h2_stream *s, uint32_t error)
+{
+    s->muted = true;
+    buf_clear(&s->out);
+    int e = nghttp2_submit_rst_stream(s->conn->session, NGHTTP2_FLAG_NONE, s->id, error);
+    must(e != NGHTTP2_ERR_NOMEM);
+}
+
+/* Drops a stream whose head or order of heads we do not accept. */
+static void refuse(struct h2_stream *s, int e)
+{
+    h2_block_free(s->block);
+    s->block = NULL;
+    if (!s->muted)
+        h2_submit_rst(s, e == E_HEADERS_TOO_LARGE ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
+}
+
+static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+}
+
+/* --- floods --- */
+
+static int flood(struct h2 *c)
+{
+    if (c->err == 0) {
+        c->err = c->role == H2_SERVER ? E_BAD_REQUEST : E_UPSTREAM_PROTOCOL;
+        int e = nghttp2_session_terminate_session(c->session, H2_ENHANCE_YOUR_CALM);
+        must(e == 0);
+    }
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int count(struct h2 *c, unsigned *n, unsigned max)
+{
+    if (c->now_ns - c->window_from_ns >= 10 * NS_PER_S) {
+        c->window_from_ns = c->now_ns;
+        c->resets = 0;
+        c->idle_frames = 0;
+    }
+    return ++*n > max ? flood(c) : 0;
+}
+
+/* A client that finishes what it starts may also reset much. */
+static void count_completed(struct h2 *c)
+{
+    c->resets -= c->resets > 0;
+    c->idle_frames -= c->idle_frames > 10 ? 10 : c->idle_frames;
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+    struct h2 *c = user;
+    if (c->err != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    switch (hd->type) {
+    case NGHTTP2_RST_STREAM: /* as client it is we who chose to depend on this server */
+        return c->role == H2_SERVER ? count(c, &c->resets, RESETS_MAX) : 0;
+    case NGHTTP2_DATA:
+        return stream_of(session, hd->stream_id) == NULL && hd->length == 0
+                   ? count(c, &c->idle_frames, IDLE_FRAMES_MAX)
+                   : 0;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_SETTINGS:
+    case NGHTTP2_PUSH_PROMISE:
+    case NGHTTP2_PING:
+    case NGHTTP2_GOAWAY:
+    case NGHTTP2_WINDOW_UPDATE:
+    case NGHTTP2_CONTINUATION:
+        return 0;
+    default:
+        return count(c, &c->idle_frames, IDLE_FRAMES_MAX);
+    }
+}
+
+/* --- reading --- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *c = user;
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    struct h2_stream *s;
+    if (c->role == H2_SERVER && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        s = h2_stream_new(c, frame->hd.stream_id);
+        int e = nghttp2_session_set_stream_user_data(session, s->id, s);
+        must(e == 0);
+    } else {
+        s = stream_of(session, frame->hd.stream_id);
+    }
+    if (s == NULL)
+        return 0;
+    h2_block_free(s->block); /* one that was malformed */
+    s->block = h2_block_new(c->limits, s->head_done);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+    (void)flags;
+    (void)user;
+    struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+    if (s == NULL || s->block == NULL)
+        return 0; /* refused: decoded for the sake of the table only */
+    int e = h2_block_add(s->block, (struct str){ (const char *)name, name_n },
+                         (struct str){ (const char *)value, value_n });
+    if (e < 0)
+        refuse(s, e);
+    return 0;
+}
+
+static void remote_end(struct h2_stream *s)
+{
+    s->remote_ended = true;
+    if (s->reported && !s->muted)
+        s->conn->handler->on_end(s->conn->ctx, s);
+}
+
+static void on_head(struct h2_stream *s, bool ended)
+{
+    struct h2 *c = s->conn;
+    struct h2_block *b = s->block;
+    if (s->head_done || b == NULL || s->muted) {
+        if (ended)
+            remote_end(s);
+        return;
+    }
+    int e = h2_block_finish(b, c->role, !ended);
+    if (e < 0 || (c->role == H2_CLIENT && b->head.status < 200)) {
+        if (e < 0 || ++s->interim_replies > INTERIM_MAX)
+            refuse(s, E_BAD_REQUEST);
+        return;
+    }
+    s->head_done = true;
+    s->reported = true;
+    s->block = NULL;
+    c->handler->on_head(c->ctx, s, &b->head);
+    h2_block_free(b);
+    if (ended)
+        remote_end(s);
+}
+
+static int on_data_frame(struct h2 *c, struct h2_stream *s, const nghttp2_frame *frame)
+{
+    if (frame->hd.length == frame->data.padlen && ++s->empty_frames > EMPTY_FRAMES_MAX)
+        return flood(c);
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        remote_end(s);
+    return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *c = user;
+    struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+    switch (frame->hd.type) {
+    case NGHTTP2_DATA:
+        return s != NULL ? on_data_frame(c, s, frame) : 0;
+    case NGHTTP2_HEADERS:
+        if (s != NULL) {
+            on_head(s, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+            h2_block_free(s->block); /* trailers, interim replies */
+            s->block = NULL;
+        }
+        return 0;
+    case NGHTTP2_SETTINGS:
+        c->settings_received |= (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0;
+        return 0;
+    case NGHTTP2_GOAWAY:
+        c->goaway_last_id = frame->goaway.last_stream_id;
+        if (!c->goaway_received && c->role == H2_CLIENT && c->handler->on_goaway != NULL) {
+            c->goaway_received = true;
+            c->handler->on_goaway(c->ctx);
+        }
+        c->goaway_received = true;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+                   void *user)
+{
+    (void)flags;
+    struct h2 *c = user;
+    struct h2_stream *s = stream_of(session, id);
+    if (s == NULL || s->muted || !s->reported) {
+        int e = nghttp2_session_consume_connection(session, n);
+        must(e == 0);
+        return 0;
+    }
+    s->unread_bytes += n;
+    c->handler->on_body(c->ctx, s, (struct str){ (const char *)p, n });
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+    struct h2 *c = user;
+    struct h2_stream *s = stream_of(session, id);
+    if (s == NULL)
+        return 0;
+    if (error == H2_NO_ERROR && !s->cancelled)
+        count_completed(c);
+    bool refused = error == H2_REFUSED_STREAM && !s->cancelled;
+    h2_stream_close(s, error, c->role == H2_CLIENT && (!s->sent || refused));
+    return 0;
+}
+
+/* --- writing --- */
+
+ssize_t h2_read_out(nghttp2_session *session, int32_t id, uint8_t *to, size_t n,
+                    uint32_t *ret_flags, nghttp2_data_source *source, void *user)
+{
+    (void)session;
+    (void)id;
+    struct h2 *c = user;
+    struct h2_stream *s = source->ptr;
+    struct str queued = str_slice(buf_str(&s->out), 0, n);
+    if (queued.n == 0 && !s->out_ended) {
+        s->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (queued.n > 0)
+        memcpy(to, queued.p, queued.n);
+    buf_consume(&s->out, queued.n);
+    size_t left = buf_len(&s->out);
+    if (left == 0 && s->out_ended)
+        *ret_flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (s->above_high && left <= H2_LOW_BYTES) {
+        s->above_high = false;
+        list_remove(&s->drain_link);
+        list_append(&c->drained, &s->drain_link);
+    }
+    return (ssize_t)queued.n;
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *c = user;
+    struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_RST_STREAM && c->role == H2_SERVER &&
+        (s == NULL || !s->cancelled)) {
+        /* resets that the client provoked weigh as much as its own */
+        (void)count(c, &c->resets, RESETS_MAX);
+        return 0;
+    }
+    if (s == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+        return 0;
+    s->sent = true;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        s->local_ended = true;
+        if (s->reset_at_end && !s->remote_ended)
+            h2_submit_rst(s, H2_NO_ERROR);
+    }
+    return 0;
+}
+
+/* --- birth --- */
+
+static nghttp2_session_callbacks *new_callbacks(void)
+{
+    nghttp2_session_callbacks *cb;
+    int e = nghttp2_session_callbacks_new(&cb);
+    must(e == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
+    return cb;
+}
+
+static void submit_settings(struct h2 *c)
+{
+    bool server = c->role == H2_SERVER;
+    uint32_t window = server ? SERVER_WINDOW_BYTES : CLIENT_WINDOW_BYTES;
+    nghttp2_settings_entry v[] = {
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->limits->header_bytes },
+        { server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
+          server ? c->limits->streams_max : 0 },
+    };
+    int e = nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, v, ARRAY_LEN(v));
+    must(e == 0);
+    e = nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
+                                              (int32_t)window * CONN_WINDOWS);
+    must(e == 0);
+}
+
+void h2_session_new(struct h2 *c)
+{
+    nghttp2_option *option;
+    nghttp2_session_callbacks *cb = new_callbacks();
+    int e = nghttp2_option_new(&option);
+    must(e == 0);
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1); /* they would cost memory */
+    /* our own count replaces it: it knows of completed streams and of sent resets */
+    nghttp2_option_set_stream_reset_rate_limit(option, 1u << 30, 1u << 30);
+    e = c->role == H2_SERVER ? nghttp2_session_server_new2(&c->session, cb, c, option)
+                             : nghttp2_session_client_new2(&c->session, cb, c, option);
+    must(e == 0);
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(cb);
+    submit_settings(c);
+}

@@ -1,0 +1,68 @@
+/*
+ * h2_session.h - what h2.c (the functions) and h2_session.c (nghttp2's callbacks)
+ * share.  For no one else.
+ */
+#ifndef H2_SESSION_H
+#define H2_SESSION_H
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "h2.h"
+#include "h2_head.h"
+#include "list.h"
+#include "must.h"
+
+struct h2 {
+    nghttp2_session *session;
+    enum h2_role role;
+    const struct h2_limits *limits;
+    const struct h2_handler *handler;
+    void *ctx;
+    struct list streams;
+    struct list drained; /* on_drain() is due */
+    size_t streams_n;
+    int err;
+    bool busy; /* inside nghttp2 */
+    bool settings_received, goaway_sent, goaway_received;
+    int32_t goaway_last_id;
+    /* reliability.md section 3 */
+    int64_t now_ns, window_from_ns;
+    unsigned resets, idle_frames;
+};
+
+struct h2_stream {
+    struct list link, drain_link;
+    struct h2 *conn;
+    int32_t id;
+    void *user;
+    struct h2_block *block; /* the header block being read */
+    struct buf out;
+    size_t unread_bytes; /* received, not consumed */
+    unsigned empty_frames;
+    int interim_replies;
+    bool reported;    /* the caller knows it */
+    bool muted;       /* will be reset: no events, no writes */
+    bool cancelled;   /* by the caller */
+    bool head_done;   /* what comes now are trailers */
+    bool sent;        /* our HEADERS left */
+    bool submitted;   /* request or reply head was given to nghttp2 */
+    bool out_ended;   /* by the caller */
+    bool local_ended; /* END_STREAM left */
+    bool remote_ended;
+    bool reset_at_end; /* NO_ERROR, when the reply has left */
+    bool deferred;     /* nghttp2 waits for bytes */
+    bool above_high;
+};
+
+void h2_session_new(struct h2 *c); /* sets c->session and queues SETTINGS */
+struct h2_stream *h2_stream_new(struct h2 *c, int32_t id);
+void h2_stream_close(struct h2_stream *s, uint32_t error, bool unprocessed); /* frees it */
+void h2_submit_rst(struct h2_stream *s, uint32_t error);
+ssize_t h2_read_out(nghttp2_session *session, int32_t id, uint8_t *to, size_t n,
+                    uint32_t *ret_flags, nghttp2_data_source *source, void *user);
+
+#endif

@@ -1,0 +1,784 @@
+/*
+ * Goal: h2 carries requests and replies both ways, obeys windows and resets, and
+ * closes connections that flood it (reliability.md section 3).
+ */
+#include "unit.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "err.h"
+#include "h2.h"
+#include "h2_head.h"
+
+static const struct h2_limits limits = { .header_bytes = 64 * 1024,
+                                         .fields_max = 100,
+                                         .streams_max = 100 };
+
+enum mode { ECHO, HOLD /* neither consume nor reply */, EARLY /* reply, then reset NO_ERROR */ };
+
+struct side {
+    struct h2 *c;
+    struct buf log;
+    struct buf sent; /* all that h2_pull() gave */
+    enum mode mode;
+    size_t body_bytes;
+    int closes, drains, goaways;
+    struct h2_stream *newest;
+};
+
+static void on_head(void *ctx, struct h2_stream *s, const struct http_head *head)
+{
+    struct side *side = ctx;
+    side->newest = s;
+    buf_addf(&side->log, "[%d %.*s %.*s %.*s %d cl=%lld body=%d%s", h2_stream_id(s),
+             STR_ARG(head->method), STR_ARG(head->target), STR_ARG(head->authority), head->status,
+             (long long)head->content_length, head->has_body,
+             head->expect_continue ? " expect" : "");
+    for (size_t i = 0; i < head->headers.n; i++)
+        buf_addf(&side->log, " %.*s=%.*s", STR_ARG(head->headers.v[i].name),
+                 STR_ARG(head->headers.v[i].value));
+    buf_add(&side->log, S("]"));
+    if (head->status != 0 || side->mode == HOLD)
+        return;
+    struct http_header h[] = { { S_INIT("x-reply"), S_INIT("1") },
+                               { S_INIT("connection"), S_INIT("close") },
+                               { S_INIT("x-evil"), S_INIT("a\r\nb") } };
+    struct http_headers headers = { h, 3, 3 };
+    if (head->expect_continue)
+        h2_submit_continue(s);
+    h2_submit_reply(s, 200, &headers, true);
+    if (side->mode == EARLY) {
+        h2_write(s, S("early"));
+        h2_write_end(s);
+        h2_reset(s, H2_NO_ERROR);
+    }
+}
+
+static void on_body(void *ctx, struct h2_stream *s, struct str bytes)
+{
+    struct side *side = ctx;
+    side->body_bytes += bytes.n;
+    if (bytes.n <= 20) {
+        if (str_ends(buf_str(&side->log), S(">"))) /* goes on */
+            buf_truncate(&side->log, buf_len(&side->log) - 1);
+        else
+            buf_add_byte(&side->log, '<');
+        buf_addf(&side->log, "%.*s>", STR_ARG(bytes));
+    }
+    if (side->mode != HOLD)
+        h2_consume(s, bytes.n);
+}
+
+static void on_end(void *ctx, struct h2_stream *s)
+{
+    struct side *side = ctx;
+    buf_addf(&side->log, "end%d;", h2_stream_id(s));
+    if (h2_stream_user(s) == NULL && side->mode == ECHO) {
+        h2_write(s, S("bye"));
+        h2_write_end(s);
+    }
+}
+
+static void on_drain(void *ctx, struct h2_stream *s)
+{
+    struct side *side = ctx;
+    side->drains++;
+    assert_true(h2_queued(s) <= H2_LOW_BYTES);
+}
+
+static void on_stream_close(void *ctx, struct h2_stream *s, uint32_t error, bool unprocessed)
+{
+    struct side *side = ctx;
+    side->closes++;
+    side->newest = NULL;
+    buf_addf(&side->log, "close%d:%u%s;", h2_stream_id(s), error, unprocessed ? "u" : "");
+}
+
+static void on_goaway(void *ctx)
+{
+    struct side *side = ctx;
+    side->goaways++;
+}
+
+static const struct h2_handler handler = { on_head,  on_body,         on_end,
+                                           on_drain, on_stream_close, on_goaway };
+
+static void side_init(struct side *s, enum h2_role role, enum mode mode)
+{
+    *s = (struct side){ .mode = mode };
+    buf_init(&s->log, 64 << 20);
+    buf_init(&s->sent, 64 << 20);
+    s->c = h2_new(role, &limits, &handler, s);
+}
+
+static void side_done(struct side *s)
+{
+    h2_free(s->c);
+    buf_done(&s->log);
+    buf_done(&s->sent);
+}
+
+/* Moves bytes both ways until nothing comes, `cut` bytes at a time. */
+static void pump(struct side *a, struct side *b, size_t cut)
+{
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (int i = 0; i < 2; i++) {
+            struct side *from = i == 0 ? a : b, *to = i == 0 ? b : a;
+            struct buf bytes;
+            buf_init(&bytes, 64 << 20);
+            h2_pull(from->c, &bytes, 1 << 20);
+            buf_add(&from->sent, buf_str(&bytes));
+            moved = moved || buf_len(&bytes) > 0;
+            for (size_t at = 0; at < buf_len(&bytes); at += cut) {
+                struct str piece = str_slice(buf_str(&bytes), at, at + cut);
+                char *copy = mem_dup(piece.p, piece.n);
+                assert_int_equal(h2_feed(to->c, (struct str){ copy, piece.n }), 0);
+                free(copy);
+            }
+            buf_done(&bytes);
+        }
+    }
+}
+
+static struct http_head post = { .method = S_INIT("POST"),
+                                 .target = S_INIT("/v1?x"),
+                                 .scheme = S_INIT("https"),
+                                 .authority = S_INIT("h:1"),
+                                 .content_length = -1 };
+
+static void a_request_and_its_reply(void **state)
+{
+    (void)state;
+    static const size_t cuts[] = { 1, 2, 3, 7, 100, SIZE_MAX / 2 };
+    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+        struct side client, server;
+        side_init(&client, H2_CLIENT, ECHO);
+        side_init(&server, H2_SERVER, ECHO);
+        struct http_header h[] = { { S_INIT("x-a"), S_INIT("1") },
+                                   { S_INIT("te"), S_INIT("gzip") },
+                                   { S_INIT("host"), S_INIT("evil") } };
+        struct http_head head = post;
+        head.content_length = 5;
+        head.headers = (struct http_headers){ h, 3, 3 };
+        struct h2_stream *s = h2_submit_request(client.c, &head, true, &client);
+        assert_non_null(s);
+        h2_write(s, S("hel"));
+        pump(&client, &server, cuts[i]);
+        h2_write(s, S("lo"));
+        h2_write_end(s);
+        pump(&client, &server, cuts[i]);
+        assert_str(buf_str(&server.log),
+                   S("[1 POST /v1?x h:1 0 cl=5 body=1 x-a=1]<hello>end1;close1:0;"));
+        assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<bye>end1;close1:0;"));
+        assert_int_equal(h2_open_streams(client.c), 0);
+        assert_int_equal(h2_streams_allowed(client.c), 100);
+        side_done(&client);
+        side_done(&server);
+    }
+}
+
+static void requests_without_body_and_with_expect(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, ECHO);
+    struct http_head head = post;
+    struct http_header expect = { S_INIT("expect"), S_INIT("100-continue") };
+    head.headers = (struct http_headers){ &expect, 1, 1 };
+    assert_non_null(h2_submit_request(client.c, &head, false, &client));
+    pump(&client, &server, 50);
+    assert_str(buf_str(&server.log), S("[1 POST /v1?x h:1 0 cl=-1 body=0 expect]end1;close1:0;"));
+    assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<bye>end1;close1:0;"));
+    side_done(&client);
+    side_done(&server);
+}
+
+/* Goal: what is not consumed fills the window and no more; consuming opens it. */
+static void windows_open_as_bytes_are_consumed(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, HOLD);
+    struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+    char *block = mem_zalloc(600000);
+    h2_write(s, (struct str){ block, 600000 });
+    pump(&client, &server, 5000);
+    assert_int_equal(server.body_bytes, 256 * 1024);
+    assert_int_equal(h2_queued(s), 600000 - 256 * 1024);
+    assert_int_equal(client.drains, 0);
+    h2_consume(server.newest, 256 * 1024);
+    pump(&client, &server, 5000);
+    assert_int_equal(server.body_bytes, 512 * 1024);
+    assert_int_equal(client.drains, 0);
+    h2_consume(server.newest, 256 * 1024);
+    pump(&client, &server, 5000);
+    assert_int_equal(server.body_bytes, 600000);
+    assert_int_equal(client.drains, 1);
+    free(block);
+    side_done(&client);
+    side_done(&server);
+    assert_int_equal(client.closes, 1);
+    assert_int_equal(server.closes, 1);
+}
+
+/* Goal: a stream that dies unread gives the connection its window back: 64 of them
+ * send four times the connection's window. */
+static void reset_streams_give_the_window_back(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, HOLD);
+    char *block = mem_zalloc(256 * 1024);
+    for (int i = 0; i < 64; i++) {
+        struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+        assert_non_null(s);
+        h2_write(s, (struct str){ block, 256 * 1024 });
+        pump(&client, &server, 100000);
+        assert_int_equal(server.body_bytes, (size_t)(i + 1) * 256 * 1024);
+        h2_reset(server.newest, H2_CANCEL);
+        pump(&client, &server, 100000);
+        assert_int_equal(client.closes, i + 1);
+        assert_int_equal(server.closes, i + 1);
+    }
+    free(block);
+    side_done(&client);
+    side_done(&server);
+}
+
+static void a_client_reset_reaches_the_server(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, HOLD);
+    struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+    pump(&client, &server, 100);
+    h2_reset(s, H2_CANCEL);
+    h2_reset(s, H2_CANCEL);
+    h2_write(s, S("lost"));
+    assert_int_equal(client.closes, 0); /* not inside a call */
+    pump(&client, &server, 100);
+    assert_str(buf_str(&server.log), S("[1 POST /v1?x h:1 0 cl=-1 body=1]close1:8;"));
+    assert_str(buf_str(&client.log), S("close1:8;"));
+    /* cancelled before it left */
+    s = h2_submit_request(client.c, &post, false, &client);
+    h2_reset(s, H2_CANCEL);
+    pump(&client, &server, 100);
+    assert_int_equal(client.closes, 2);
+    assert_int_equal(server.closes, 1);
+    side_done(&client);
+    side_done(&server);
+}
+
+/* Goal: an early reply arrives whole before the reset. */
+static void an_early_reply_is_sent_before_the_reset(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, EARLY);
+    struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+    h2_write(s, S("part"));
+    pump(&client, &server, 100);
+    assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<early>end1;close1:0;"));
+    assert_str(buf_str(&server.log), S("[1 POST /v1?x h:1 0 cl=-1 body=1]close1:0;"));
+    side_done(&client);
+    side_done(&server);
+}
+
+static void goaway_lets_open_streams_finish(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, ECHO);
+    struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+    pump(&client, &server, 100);
+    h2_goaway(server.c);
+    h2_submit_request(client.c, &post, false, &client); /* crosses the GOAWAY */
+    struct buf bytes;
+    buf_init(&bytes, 1 << 20);
+    h2_pull(server.c, &bytes, 1 << 20);
+    assert_int_equal(h2_feed(client.c, buf_str(&bytes)), 0);
+    buf_done(&bytes);
+    assert_int_equal(client.goaways, 1);
+    assert_int_equal(h2_streams_allowed(client.c), 0);
+    assert_null(h2_submit_request(client.c, &post, false, &client));
+    pump(&client, &server, 100);
+    assert_true(str_contains(buf_str(&client.log), S("close3:7u;")));
+    assert_false(h2_finished(server.c));
+    h2_write_end(s);
+    pump(&client, &server, 100);
+    assert_true(str_ends(buf_str(&client.log), S("<bye>end1;close1:0;")));
+    assert_true(h2_finished(server.c));
+    assert_true(h2_finished(client.c));
+    side_done(&client);
+    side_done(&server);
+}
+
+static void freeing_closes_what_is_open(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, HOLD);
+    h2_submit_request(client.c, &post, true, &client);
+    pump(&client, &server, 100);
+    h2_submit_request(client.c, &post, true, &client); /* never sent */
+    h2_free(client.c);
+    client.c = NULL;
+    assert_str(buf_str(&client.log), S("close1:8;close3:8u;"));
+    h2_free(server.c);
+    server.c = NULL;
+    assert_true(str_ends(buf_str(&server.log), S("close1:8;")));
+    side_done(&client);
+    side_done(&server);
+}
+
+static void prefaces(void **state)
+{
+    (void)state;
+    bool more = false;
+    assert_true(h2_is_preface(S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxyz"), &more));
+    assert_false(more);
+    assert_false(h2_is_preface(S("PRI * HT"), &more));
+    assert_true(more);
+    assert_false(h2_is_preface(S("PUT"), &more));
+    assert_false(more);
+    assert_false(h2_is_preface(S(""), &more));
+    assert_true(more);
+}
+
+/* --- raw frames --- */
+
+static void frame(struct buf *out, int type, int flags, uint32_t id, struct str payload)
+{
+    char h[9] = {
+        (char)(payload.n >> 16), (char)(payload.n >> 8), (char)payload.n, (char)type, (char)flags,
+        (char)(id >> 24),        (char)(id >> 16),       (char)(id >> 8), (char)id
+    };
+    buf_add(out, (struct str){ h, sizeof(h) });
+    buf_add(out, payload);
+}
+
+/* A literal field without indexing; short texts only. */
+static void literal(struct buf *out, struct str name, struct str value)
+{
+    must(name.n < 127);
+    must(value.n < 127);
+    buf_add_byte(out, 0);
+    buf_add_byte(out, (char)name.n);
+    buf_add(out, name);
+    buf_add_byte(out, (char)value.n);
+    buf_add(out, value);
+}
+
+static void start(struct buf *out)
+{
+    buf_init(out, 64 << 20);
+    buf_add(out, S("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    frame(out, 4, 0, 0, S(""));
+}
+
+struct pair {
+    struct str name, value;
+};
+
+static const struct pair good_pairs[] = { { S_INIT(":method"), S_INIT("POST") },
+                                          { S_INIT(":scheme"), S_INIT("https") },
+                                          { S_INIT(":path"), S_INIT("/") },
+                                          { S_INIT(":authority"), S_INIT("h") } };
+
+/* HEADERS with the usual pseudo-headers but `changed` in the place of its
+ * namesake, then more. */
+static void headers(struct buf *out, uint32_t id, int flags, struct pair changed, struct str more)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(good_pairs); i++) {
+        bool other = str_eq(good_pairs[i].name, changed.name);
+        if (other && changed.value.n == 0)
+            continue;
+        literal(&b, good_pairs[i].name, other ? changed.value : good_pairs[i].value);
+    }
+    buf_add(&b, more);
+    frame(out, 1, flags, id, buf_str(&b));
+    buf_done(&b);
+}
+
+enum { END_STREAM = 1, END_HEADERS = 4 };
+
+static const struct pair none;
+
+/* The error code of the last frame of this type that was sent, or -1. */
+static int sent_code(struct str sent, int type)
+{
+    int code = -1;
+    while (sent.n >= 9) {
+        const unsigned char *h = (const unsigned char *)sent.p;
+        size_t n = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
+        if (h[3] == type)
+            code = h[type == 7 ? 9 + 7 : 9 + 3]; /* GOAWAY, RST_STREAM */
+        sent = str_slice(sent, 9 + n, sent.n);
+    }
+    return code;
+}
+
+static int run(struct side *side, struct buf *in, size_t cut)
+{
+    int e = 0;
+    for (size_t at = 0; at < buf_len(in) && e == 0; at += cut) {
+        e = h2_feed(side->c, str_slice(buf_str(in), at, at + cut));
+        h2_pull(side->c, &side->sent, 1 << 20);
+    }
+    buf_done(in);
+    return e;
+}
+
+struct head_row {
+    const char *name;
+    struct pair changed; /* a pseudo-header; an empty value leaves it out */
+    struct pair more;    /* another field */
+    const char *out;     /* NULL: refused */
+};
+
+static const struct head_row head_rows[] = {
+    { "plain",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("x"), S_INIT("y") },
+      "[1 POST / h 0 cl=-1 body=0 x=y]end1;" },
+    { "host instead of authority",
+      { S_INIT(":authority"), { NULL, 0 } },
+      { S_INIT("host"), S_INIT("g") },
+      "[1 POST / g 0 cl=-1 body=0]end1;" },
+    { "equal host",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("host"), S_INIT("H") },
+      "[1 POST / h 0 cl=-1 body=0]end1;" },
+    { "te: trailers",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("te"), S_INIT("trailers") },
+      "[1 POST / h 0 cl=-1 body=0]end1;" },
+    { "unknown expectation",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("expect"), S_INIT("tea") },
+      "[1 POST / h 0 cl=-1 body=0 expect=tea]end1;" },
+    { "content-length 0",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("content-length"), S_INIT("0") },
+      "[1 POST / h 0 cl=0 body=0]end1;" },
+    { "other host", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("host"), S_INIT("evil") }, NULL },
+    { "no authority", { S_INIT(":authority"), { NULL, 0 } }, { S_INIT("x"), S_INIT("y") }, NULL },
+    { "bad authority",
+      { S_INIT(":authority"), S_INIT("a@b") },
+      { S_INIT("x"), S_INIT("y") },
+      NULL },
+    { "no path", { S_INIT(":path"), { NULL, 0 } }, { S_INIT("x"), S_INIT("y") }, NULL },
+    { "path with space", { S_INIT(":path"), S_INIT("/a b") }, { S_INIT("x"), S_INIT("y") }, NULL },
+    { "path with #", { S_INIT(":path"), S_INIT("/#a") }, { S_INIT("x"), S_INIT("y") }, NULL },
+    { "absolute path",
+      { S_INIT(":path"), S_INIT("http://h/") },
+      { S_INIT("x"), S_INIT("y") },
+      NULL },
+    { "path with CRLF",
+      { S_INIT(":path"), S_INIT("/\r\nx: y") },
+      { S_INIT("x"), S_INIT("y") },
+      NULL },
+    { "method with space",
+      { S_INIT(":method"), S_INIT("GET /x") },
+      { S_INIT("x"), S_INIT("y") },
+      NULL },
+    { "duplicate :path", { { NULL, 0 }, { NULL, 0 } }, { S_INIT(":path"), S_INIT("/") }, NULL },
+    { "CR LF in a value",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("x"), S_INIT("a\r\nb: c") },
+      NULL },
+    { "NUL in a value", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("x"), S_INIT("a\0b") }, NULL },
+    { "colon in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a:b"), S_INIT("c") }, NULL },
+    { "space in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a b"), S_INIT("c") }, NULL },
+    { "CR LF in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a\r\nb"), S_INIT("c") }, NULL },
+    { "upper-case name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("X"), S_INIT("c") }, NULL },
+    { "transfer-encoding",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("transfer-encoding"), S_INIT("chunked") },
+      NULL },
+    { "connection", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("connection"), S_INIT("close") }, NULL },
+    { "te: gzip", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("te"), S_INIT("gzip") }, NULL },
+    { "content-length: +5",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("content-length"), S_INIT("+5") },
+      NULL },
+    { "content-length and no body",
+      { { NULL, 0 }, { NULL, 0 } },
+      { S_INIT("content-length"), S_INIT("5") },
+      NULL },
+};
+
+static void request_heads_are_taken_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(head_rows); i++) {
+        const struct head_row *row = &head_rows[i];
+        for (size_t cut = 1; cut < 300; cut += cut < 20 ? 1 : 279) {
+            struct side side;
+            struct buf in, more;
+            side_init(&side, H2_SERVER, HOLD);
+            start(&in);
+            buf_init(&more, 1 << 20);
+            literal(&more, row->more.name, row->more.value);
+            headers(&in, 1, END_STREAM | END_HEADERS, row->changed, buf_str(&more));
+            buf_done(&more);
+            if (run(&side, &in, cut) != 0)
+                fail_msg("%s: connection error", row->name);
+            if (!str_eq(buf_str(&side.log), str_of(row->out)))
+                fail_msg("%s: got " STR_FMT, row->name, STR_ARG(buf_str(&side.log)));
+            assert_int_equal(sent_code(buf_str(&side.sent), 3),
+                             row->out == NULL ? H2_PROTOCOL_ERROR : -1);
+            side_done(&side);
+        }
+    }
+}
+
+static void cookies_are_joined_and_counted(void **state)
+{
+    (void)state;
+    struct side side;
+    struct buf in, more;
+    side_init(&side, H2_SERVER, HOLD);
+    start(&in);
+    buf_init(&more, 1 << 20);
+    literal(&more, S("cookie"), S("a=1"));
+    literal(&more, S("cookie"), S("b=2"));
+    headers(&in, 1, END_STREAM | END_HEADERS, none, buf_str(&more));
+    for (int i = 0; i < 100; i++)
+        literal(&more, S("cookie"), S("c"));
+    headers(&in, 3, END_STREAM | END_HEADERS, none, buf_str(&more));
+    buf_done(&more);
+    headers(&in, 5, END_STREAM | END_HEADERS, none, S(""));
+    assert_int_equal(run(&side, &in, 1000), 0);
+    assert_str(buf_str(&side.log), S("[1 POST / h 0 cl=-1 body=0 cookie=a=1; b=2]end1;"
+                                     "[5 POST / h 0 cl=-1 body=0]end5;"));
+    assert_int_equal(sent_code(buf_str(&side.sent), 3), H2_ENHANCE_YOUR_CALM);
+    side_done(&side);
+}
+
+/* Goal: 1-byte references to a large table entry stop at the limit, and the table
+ * stays in step for the next stream. */
+static void a_header_bomb_is_refused(void **state)
+{
+    (void)state;
+    struct side side;
+    struct buf in, more;
+    side_init(&side, H2_SERVER, HOLD);
+    start(&in);
+    buf_init(&more, 1 << 20);
+    buf_add(&more, S("\x40\x01x\x7f\xd1\x0e")); /* x: indexed, 2000 bytes */
+    for (int i = 0; i < 2000; i++)
+        buf_add_byte(&more, 'v');
+    for (int i = 0; i < 90; i++)
+        buf_add_byte(&more, (char)0xbe);
+    headers(&in, 1, END_STREAM | END_HEADERS, none, buf_str(&more));
+    headers(&in, 3, END_STREAM | END_HEADERS, none, S("\xbe"));
+    buf_done(&more);
+    assert_int_equal(run(&side, &in, 1000), 0);
+    assert_true(str_starts(buf_str(&side.log), S("[3 POST / h 0 cl=-1 body=0 x=vvvv")));
+    assert_int_equal(sent_code(buf_str(&side.sent), 3), H2_ENHANCE_YOUR_CALM);
+    side_done(&side);
+}
+
+/* --- floods: piece(i) for i below n must end in GOAWAY ENHANCE_YOUR_CALM; below
+ * `calm` of them must not --- */
+
+static void rapid_reset(struct buf *out, uint32_t i)
+{
+    headers(out, 2 * i + 1, END_STREAM | END_HEADERS, none, S(""));
+    frame(out, 3, 0, 2 * i + 1, S("\0\0\0\x08"));
+}
+
+static void made_you_reset(struct buf *out, uint32_t i)
+{
+    struct pair bad = { S_INIT(":path"), S_INIT("#") };
+    headers(out, 2 * i + 1, END_STREAM | END_HEADERS, bad, S(""));
+}
+
+static void window_overflow(struct buf *out, uint32_t i)
+{
+    headers(out, 2 * i + 1, END_HEADERS, none, S(""));
+    frame(out, 8, 0, 2 * i + 1, S("\x7f\xff\xff\xff"));
+}
+
+static void pings(struct buf *out, uint32_t i)
+{
+    (void)i;
+    frame(out, 6, 0, 0, S("12345678"));
+}
+
+static void settings_frames(struct buf *out, uint32_t i)
+{
+    (void)i;
+    frame(out, 4, 0, 0, S(""));
+}
+
+static void priorities(struct buf *out, uint32_t i)
+{
+    frame(out, 2, 0, 2 * i + 1, S("\0\0\0\0\x10"));
+}
+
+static void empty_data(struct buf *out, uint32_t i)
+{
+    if (i == 0)
+        headers(out, 1, END_HEADERS, none, S(""));
+    frame(out, 0, 0, 1, S(""));
+}
+
+static void continuations(struct buf *out, uint32_t i)
+{
+    if (i == 0)
+        headers(out, 1, 0, none, S(""));
+    frame(out, 9, 0, 1, S(""));
+}
+
+struct flood_row {
+    const char *name;
+    void (*piece)(struct buf *out, uint32_t i);
+    uint32_t calm, n;
+    bool reading; /* the client reads what we send */
+};
+
+static const struct flood_row flood_rows[] = {
+    { "rapid reset", rapid_reset, 199, 202, true },
+    { "made-you-reset", made_you_reset, 199, 202, true },
+    { "made-you-reset by window", window_overflow, 199, 202, true },
+    { "made-you-reset, not reading", made_you_reset, 199, 3000, false },
+    { "PING, not reading", pings, 990, 1100, false },
+    { "SETTINGS, not reading", settings_frames, 990, 1100, false },
+    { "PRIORITY", priorities, 1000, 1001, true },
+    { "empty DATA", empty_data, 1000, 1001, true },
+    { "CONTINUATION", continuations, 7, 12, true },
+};
+
+/* The result of n pieces, and the code of a GOAWAY. */
+static int flood_with(const struct flood_row *row, uint32_t n, int *ret_goaway)
+{
+    struct side side;
+    int e = 0;
+    side_init(&side, H2_SERVER, HOLD);
+    for (uint32_t i = 0; i <= n && e == 0; i++) { /* the first is the preface */
+        struct buf in;
+        start(&in);
+        if (i > 0) {
+            buf_clear(&in);
+            row->piece(&in, i - 1);
+        }
+        e = h2_feed(side.c, buf_str(&in));
+        buf_done(&in);
+        if (row->reading)
+            h2_pull(side.c, &side.sent, 1 << 20);
+    }
+    if (e == 0)
+        e = h2_feed(side.c, S("\0")); /* what was found while sending */
+    h2_pull(side.c, &side.sent, 1 << 24);
+    *ret_goaway = sent_code(buf_str(&side.sent), 7);
+    assert_true(e == 0 || h2_finished(side.c));
+    side_done(&side);
+    return e;
+}
+
+static void floods_close_the_connection(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(flood_rows); i++) {
+        const struct flood_row *row = &flood_rows[i];
+        int goaway = -1;
+        if (flood_with(row, row->calm, &goaway) != 0 || goaway != -1)
+            fail_msg("%s: closed too early", row->name);
+        int e = flood_with(row, row->n, &goaway);
+        if (e != E_BAD_REQUEST || goaway != H2_ENHANCE_YOUR_CALM)
+            fail_msg("%s: got %s, GOAWAY %d", row->name, err_row(e)->name, goaway);
+    }
+}
+
+/* Goal: 199 resets in each of many windows, or after as many completed streams,
+ * are no flood. */
+static void resets_are_forgiven(void **state)
+{
+    (void)state;
+    struct side client, server;
+    side_init(&client, H2_CLIENT, ECHO);
+    side_init(&server, H2_SERVER, ECHO);
+    for (int i = 0; i < 1000; i++) {
+        h2_set_now(server.c, (int64_t)(i / 150) * 10 * NS_PER_S);
+        struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+        pump(&client, &server, 1000);
+        h2_reset(s, H2_CANCEL);
+        pump(&client, &server, 1000);
+    }
+    for (int i = 0; i < 1000; i++) {
+        struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
+        pump(&client, &server, 1000);
+        h2_reset(s, H2_CANCEL);
+        h2_submit_request(client.c, &post, false, &client);
+        pump(&client, &server, 1000);
+    }
+    assert_int_equal(server.closes, 3000);
+    side_done(&client);
+    side_done(&server);
+}
+
+static void a_bad_preface_is_an_error(void **state)
+{
+    (void)state;
+    struct side side;
+    side_init(&side, H2_SERVER, HOLD);
+    assert_int_equal(h2_feed(side.c, S("GET / HTTP/1.1\r\nHost: h\r\n\r\n")), E_BAD_REQUEST);
+    assert_int_equal(h2_feed(side.c, S("x")), E_BAD_REQUEST);
+    h2_pull(side.c, &side.sent, 1 << 20);
+    assert_true(h2_finished(side.c));
+    side_done(&side);
+}
+
+/* Goal: a connection error that nghttp2 answers ends in h2_finished(). */
+static void a_connection_error_finishes(void **state)
+{
+    (void)state;
+    struct side side;
+    struct buf in;
+    side_init(&side, H2_SERVER, HOLD);
+    start(&in);
+    headers(&in, 1, END_HEADERS, none, S(""));
+    frame(&in, 8, 0, 0, S("\0\0\0\0")); /* WINDOW_UPDATE by 0 */
+    (void)run(&side, &in, 1000);
+    assert_int_equal(sent_code(buf_str(&side.sent), 7), H2_PROTOCOL_ERROR);
+    assert_true(h2_finished(side.c));
+    side_done(&side);
+    assert_int_equal(side.closes, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_and_its_reply),
+        cmocka_unit_test(requests_without_body_and_with_expect),
+        cmocka_unit_test(windows_open_as_bytes_are_consumed),
+        cmocka_unit_test(reset_streams_give_the_window_back),
+        cmocka_unit_test(a_client_reset_reaches_the_server),
+        cmocka_unit_test(an_early_reply_is_sent_before_the_reset),
+        cmocka_unit_test(goaway_lets_open_streams_finish),
+        cmocka_unit_test(freeing_closes_what_is_open),
+        cmocka_unit_test(prefaces),
+        cmocka_unit_test(request_heads_are_taken_or_refused),
+        cmocka_unit_test(cookies_are_joined_and_counted),
+        cmocka_unit_test(a_header_bomb_is_refused),
+        cmocka_unit_test(floods_close_the_connection),
+        cmocka_unit_test(resets_are_forgiven),
+        cmocka_unit_test(a_bad_preface_is_an_error),
+        cmocka_unit_test(a_connection_error_finishes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
