@@ -34,8 +34,8 @@ struct client_h2 {
 static void settle(struct pool_conn *c)
 {
     struct client_h2 *h = c->h2;
-    if (h2_finished(h->codec))
-        pool_lose(c, E_UPSTREAM_CLOSED, "closed the HTTP/2 connection", false);
+    if (h2_finished(h->codec)) /* with exchanges on it: by an error that nghttp2 has found */
+        pool_lose(c, E_UPSTREAM_PROTOCOL, "broke the HTTP/2 protocol", false);
     else if (h->streams > 0)
         return;
     else if (c->state == POOL_DRAINING)
@@ -328,10 +328,9 @@ static void free_client(struct pool_conn *c)
 
 static size_t room(const struct pool_conn *c)
 {
-    size_t allowed = h2_streams_allowed(c->h2->codec);
-    if (allowed > POOL_STREAMS_MAX)
-        allowed = POOL_STREAMS_MAX;
-    return allowed > c->h2->streams ? allowed - c->h2->streams : 0;
+    size_t allowed = h2_streams_allowed(c->h2->codec); /* beyond those that are open */
+    size_t ours = c->h2->streams < POOL_STREAMS_MAX ? POOL_STREAMS_MAX - c->h2->streams : 0;
+    return allowed < ours ? allowed : ours;
 }
 
 static void cancel(struct exchange *x)
