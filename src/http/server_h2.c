@@ -46,6 +46,7 @@ static void pull(struct server_conn *c)
     struct buf out;
 
     buf_init(&out, (size_t)1 << 30);
+    h2_set_now(c->h2.codec, now_ns(c));
     while (c->state == SERVER_CONN_SERVING && conn_queued(c->conn) < CONN_HIGH_BYTES) {
         h2_pull(c->h2.codec, &out, PULL_BYTES);
         if (buf_len(&out) == 0 || c->state != SERVER_CONN_SERVING)
@@ -96,7 +97,7 @@ static void run(struct server_conn *c)
     while (c->state == SERVER_CONN_SERVING && send_aborts(c));
     if (c->state != SERVER_CONN_SERVING || h2_wants_write(c->h2.codec))
         return;
-    if (h2_finished(c->h2.codec) || (c->server->draining && list_empty(&c->h2.streams)))
+    if (h2_finished(c->h2.codec))
         finish(c);
 }
 
@@ -196,6 +197,7 @@ static void give_up(struct server_conn *c)
 
 static void read_bytes(struct server_conn *c, struct str bytes)
 {
+    h2_set_now(c->h2.codec, now_ns(c));
     int e = h2_feed(c->h2.codec, bytes);
 
     if (c->state != SERVER_CONN_SERVING)
