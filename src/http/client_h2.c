@@ -262,6 +262,7 @@ static void on_read(void *ctx, struct str bytes)
     c->bytes_read += bytes.n;
     c->h2->last_read_ns = loop_now_ns(c->pool->loop);
     c->h2->pinged = false;
+    h2_set_now(c->h2->codec, c->h2->last_read_ns);
     int err = h2_feed(c->h2->codec, bytes);
     if (c->state == POOL_CLOSING)
         return;
