@@ -31,6 +31,7 @@
 enum { BATCH_BYTES = 256 << 10, REPORT_BYTES = 4096 };
 
 static const int64_t stop_ns = NS_PER_S;
+static const struct timespec gather = { .tv_nsec = 2 * NS_PER_MS };
 
 struct log_ring {
     struct log_settings settings;
@@ -199,7 +200,8 @@ static bool has_work(struct log_ring *r)
     return atomic_load(&r->head) != atomic_load(&r->tail) || atomic_load(&r->dropped) != r->tried;
 }
 
-/* False when there is none and the producer is gone. */
+/* False when there is none and the producer is gone.  Once woken, the writer lets lines
+ * gather for a moment: one wake-up and one write() for all of them. */
 static bool wait_work(struct log_ring *r)
 {
     while (!has_work(r)) {
@@ -210,6 +212,8 @@ static bool wait_work(struct log_ring *r)
             poll(&(struct pollfd){ .fd = r->wake_fd, .events = POLLIN }, 1, -1);
         atomic_store(&r->sleeping, false);
         drain_wake_fd(r);
+        if (atomic_load(&r->stop_at_ns) == 0)
+            nanosleep(&gather, NULL);
     }
     return true;
 }
