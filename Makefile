@@ -1,0 +1,51 @@
+# The commands of this project; `make help` lists them.  The builds themselves are CMake's.
+.DEFAULT_GOAL := build
+.PHONY: help build run test asan fuzz bench lint fmt install clean
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SECONDS := 60
+CONFIGURE := cmake --preset
+
+# A newer compiler's new warnings must not stop a user; the sanitizer and lint builds do stop.
+build/release/build.ninja:
+	$(CONFIGURE) release -DCCP_TESTS=OFF -DCCP_WERROR=OFF
+
+help: ## these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+build: build/release/build.ninja ## build build/release/cc-proxy
+	@cmake --build build/release --target cc-proxy
+
+run: ## install what is missing, build, serve; with the upstream simulator when there is no .env
+	@tools/setup run
+	@$(MAKE) --no-print-directory build
+	@exec build/release/cc-proxy serve $$(test -e .env || echo --simulator)
+
+test: ## all tests, on the release build and under address and undefined-behaviour sanitizers
+	@tools/setup test
+	@tools/test
+
+asan: ## build with sanitizers and run the unit tests
+	@tools/setup test
+	@tools/test asan unit
+
+fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
+	@tools/setup lint
+	@tools/fuzz $(SECONDS) $(HARNESS)
+
+bench: build ## measure
+	@bench/run
+
+lint: ## style, format, static analysis, and a clang build
+	@tools/setup lint
+	@tools/lint
+
+fmt: ## format the C files
+	clang-format-14 -i $$(find src tests fuzz -name '*.[ch]')
+
+install: build ## into PREFIX=/usr/local
+	install -D build/release/cc-proxy $(DESTDIR)$(PREFIX)/bin/cc-proxy
+
+clean: ## remove all builds
+	rm -rf build
