@@ -82,6 +82,7 @@ struct yaml_reader {
     size_t depth;
     size_t documents;
     const char *problem;
+    size_t line; /* of the event at hand, from 0 */
 };
 
 /* A JSON number: -? int frac? exp?.  Other spellings (0x10, 1_000, .5) are text. */
@@ -212,18 +213,21 @@ static int yaml_to_json(struct yaml_reader *y, struct str text, struct buf *ret_
         yaml_event_t ev;
         if (!yaml_parser_parse(&y->parser, &ev)) {
             y->problem = y->parser.problem != NULL ? y->parser.problem : "not valid YAML";
-            y->parser.mark = y->parser.problem_mark;
+            y->line = y->parser.problem_mark.line;
             break;
         }
         end = ev.type == YAML_STREAM_END_EVENT;
+        y->line = ev.start_mark.line;
         take_event(y, &ev);
         yaml_event_delete(&ev);
     }
+    if (y->problem == NULL && y->documents == 0)
+        y->problem = "the file is empty";
     if (y->problem == NULL && y->out.overflow)
         y->problem = "the file is too large";
     if (y->problem == NULL)
         return 0;
-    buf_addf(ret_error, "line %zu: %s", y->parser.mark.line + 1, y->problem);
+    buf_addf(ret_error, "line %zu: %s", y->line + 1, y->problem);
     return -EINVAL;
 }
 
