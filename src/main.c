@@ -98,7 +98,7 @@ static int run_serve(const struct options *o)
 
 static int run_check(const struct options *o)
 {
-    struct supervisor_sources sources = { 0 };
+    static struct supervisor_sources sources; /* its environment lives as long as the process */
     struct config config;
     struct buf error, text;
     bool adapters;

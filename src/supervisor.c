@@ -74,6 +74,7 @@ struct supervisor {
     int64_t respawn_ms;
     struct timeout respawn, settle;
     uv_signal_t signals[4];
+    int signals_n;
     uv_fs_poll_t watched[WATCHED_MAX];
     int watched_n;
     uv_process_t simulator;
@@ -130,11 +131,31 @@ int supervisor_load(const struct supervisor_sources *s, struct config *config,
     return e;
 }
 
+static void log_warnings(const struct config *c)
+{
+    struct str rest = buf_str(&c->warnings), line;
+    while (str_next(&rest, '\n', &line)) {
+        bool debug = str_starts(line, S("debug: "));
+        size_t from = debug ? 7 : str_starts(line, S("warning: ")) ? 9 : 0;
+        log_write(debug ? LOG_DEBUG : LOG_WARNING, "configuration_note",
+                  F("note", str_slice(line, from, line.n)));
+    }
+    bool keyless = c->anthropic_api_key.n == 0 || c->openai_api_key.n == 0;
+    if (c->proxy_api_keys.n > 0 && keyless)
+        log_write(LOG_WARNING, "configuration_note",
+                  F("note", "PROXY_API_KEYS is set, but an upstream has no key of its own: the "
+                            "client's key is passed on to it"));
+}
+
 static int load(struct supervisor *s, struct config *config, struct buf *error, bool *adapters)
 {
     int e = supervisor_load(&s->settings->sources, config, error, adapters);
+    if (e == 0)
+        sockets_log_settings(config);
     if (e == 0 && config->session_secret.n == 0)
         e = config_set(config, S("SESSION_SECRET"), str_of(s->secret), error);
+    if (e == 0)
+        log_warnings(config);
     return e;
 }
 
@@ -325,14 +346,18 @@ static int choose_listeners(const struct supervisor *s, const struct config *c, 
 
 static int start_worker(struct supervisor *s, const struct config *config, int index)
 {
-    int fds[SPAWN_FDS_MAX], pipe_fds[2], slot = free_slot(s);
-    if (slot < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
+    int fds[SPAWN_FDS_MAX], pipe_fds[2], slot = free_slot(s), settings_fd = config_fd(config);
+    if (settings_fd < 0)
+        return settings_fd;
+    if (slot < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) {
+        close(settings_fd);
         return -EMFILE;
+    }
     struct child *c = mem_new(struct child);
     struct buf ports;
     char slot_text[16];
     buf_init(&ports, 4096);
-    fds[0] = config_fd(config);
+    fds[0] = settings_fd;
     fds[1] = pipe_fds[1];
     fds[2] = s->counters_fd;
     int n = 3 + choose_listeners(s, config, index, fds + 3, &ports);
@@ -352,7 +377,7 @@ static int start_worker(struct supervisor *s, const struct config *config, int i
     uv_poll_init(&s->loop.uv, &c->ready_poll, c->ready_fd);
     uv_poll_start(&c->ready_poll, UV_READABLE | UV_DISCONNECT, on_ready);
     close(pipe_fds[1]);
-    close(fds[0]);
+    close(settings_fd);
     buf_done(&ports);
     if (e < 0) {
         log_write(LOG_ERROR, "worker_start_failed", F("error", uv_strerror(e)));
@@ -537,6 +562,7 @@ static void watch_signals(struct supervisor *s)
         uv_signal_init(&s->loop.uv, &s->signals[i]);
         s->signals[i].data = s;
         uv_signal_start(&s->signals[i], on_signal, signals[i]);
+        s->signals_n++;
     }
 }
 
@@ -561,7 +587,6 @@ static int start(struct supervisor *s, struct buf *error)
     if (e < 0)
         return e;
     s->config.production = s->pending.production;
-    sockets_log_settings(&s->pending);
     if ((e = counters_create(&s->counters_fd)) < 0 ||
         (e = counters_map(s->counters_fd, &s->slots)) < 0 ||
         (e = sockets_open(&s->sockets, &s->pending, error)) < 0)
@@ -569,6 +594,24 @@ static int start(struct supervisor *s, struct buf *error)
     watch_signals(s);
     watch_files(s);
     return start_generation(s);
+}
+
+static void teardown(struct supervisor *s)
+{
+    timeout_clear(&s->loop, &s->respawn);
+    timeout_clear(&s->loop, &s->settle);
+    for (int i = 0; i < s->signals_n; i++)
+        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    for (int i = 0; i < s->watched_n; i++)
+        uv_close((uv_handle_t *)&s->watched[i], NULL);
+    loop_done(&s->loop);
+    sockets_close(&s->sockets);
+    sockets_close(&s->old_sockets);
+    if (s->starting)
+        config_done(&s->pending);
+    if (!s->first)
+        config_done(&s->config);
+    free(s);
 }
 
 int supervisor_run(struct supervisor_settings *settings)
@@ -595,8 +638,8 @@ int supervisor_run(struct supervisor_settings *settings)
     }
     buf_done(&error);
     int code = s->exit_code;
-    sockets_close(&s->sockets);
-    return code; /* the process ends: the kernel takes the rest */
+    teardown(s);
+    return code;
 }
 
 /* --- a worker's main --- */
