@@ -1,5 +1,6 @@
 /*
- * Invariants: the events do not depend on where the bytes were cut; every reported
+ * Invariants: the events do not depend on where the bytes were cut (body bytes may:
+ * nghttp2 drops a piece that exceeds content-length whole); every reported
  * stream closes exactly once; what is reported could be sent on as HTTP/1; nothing
  * is reported after the connection has failed.  The first input byte says how to
  * cut and whether the preface is put before the rest.
@@ -13,8 +14,9 @@
 
 struct log {
     struct buf out;
-    size_t open, received, unread_max;
+    size_t open;
     bool failed;
+    bool finished; /* without an error: the client sent GOAWAY and no stream is open */
 };
 
 static void on_head(void *ctx, struct h2_stream *s, const struct http_head *head)
@@ -51,7 +53,6 @@ static void on_body(void *ctx, struct h2_stream *s, struct str bytes)
 {
     struct log *l = ctx;
     must(!l->failed);
-    l->received += bytes.n;
     if (h2_stream_id(s) % 4 == 1)
         h2_consume(s, bytes.n);
 }
@@ -99,14 +100,15 @@ static int run(struct log *l, bool preface, struct str bytes, size_t step)
     for (size_t at = 0; at < bytes.n && e == 0; at += step)
         e = h2_feed(c, str_slice(bytes, at, at + step));
     l->failed = e < 0;
+    size_t events_n = buf_len(&l->out);
     must(e == 0 || h2_feed(c, S("x")) == e);
-    buf_addf(&l->out, "| %d %zu ", e, l->received);
     h2_pull(c, &sent, 32 << 20);
     must(buf_len(&sent) > 0);
     must(e == 0 || h2_finished(c));
-    buf_addf(&l->out, "| %zu ", buf_len(&sent));
+    l->finished = e == 0 && h2_finished(c);
     h2_free(c);
     must(l->open == 0);
+    buf_truncate(&l->out, events_n);
     buf_done(&sent);
     return e;
 }
@@ -119,8 +121,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool preface = (data[0] & 1) != 0;
     struct log whole, cut;
     int e = run(&whole, preface, bytes, bytes.n);
-    must(run(&cut, preface, bytes, 1 + (data[0] >> 1)) == e);
-    must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    int cut_e = run(&cut, preface, bytes, 1 + (data[0] >> 1));
+    if (cut.finished) { /* nghttp2 reads what came with the GOAWAY, and nothing later */
+        must(str_starts(buf_str(&whole.out), buf_str(&cut.out)));
+    } else {
+        must(cut_e == e);
+        must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    }
     buf_done(&whole.out);
     buf_done(&cut.out);
     return 0;

@@ -77,7 +77,7 @@ int h2_feed(struct h2 *c, struct str bytes)
     ssize_t used = nghttp2_session_mem_recv(c->session, (const uint8_t *)bytes.p, bytes.n);
     c->busy = false;
     must(used != NGHTTP2_ERR_NOMEM);
-    if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+    if (used == NGHTTP2_ERR_FLOODED)
         return fail(c, H2_ENHANCE_YOUR_CALM);
     if (used < 0)
         return fail(c, H2_PROTOCOL_ERROR); /* or a flood that we found */

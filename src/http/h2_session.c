@@ -11,6 +11,7 @@ enum {
     RESETS_MAX = 200,       /* in 10 s, beyond completed streams; sent and received */
     IDLE_FRAMES_MAX = 1000, /* in 10 s: PRIORITY, unknown types, DATA for nobody */
     EMPTY_FRAMES_MAX = 1000,
+    CONTINUATIONS_MAX = 8, /* of one block */
     INTERIM_MAX = 8,
     SERVER_WINDOW_BYTES = 256 * 1024,
     CLIENT_WINDOW_BYTES = 1024 * 1024,
@@ -112,13 +113,16 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return stream_of(session, hd->stream_id) == NULL && hd->length == 0
                    ? count(c, &c->idle_frames, IDLE_FRAMES_MAX)
                    : 0;
+    case NGHTTP2_CONTINUATION:
+        return ++c->continuations > CONTINUATIONS_MAX ? flood(c) : 0;
     case NGHTTP2_HEADERS:
+        c->continuations = 0;
+        return 0;
     case NGHTTP2_SETTINGS:
     case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_PING:
     case NGHTTP2_GOAWAY:
     case NGHTTP2_WINDOW_UPDATE:
-    case NGHTTP2_CONTINUATION:
         return 0;
     default:
         return count(c, &c->idle_frames, IDLE_FRAMES_MAX);
@@ -352,8 +356,10 @@ void h2_session_new(struct h2 *c)
     must(e == 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1); /* they would cost memory */
-    /* our own count replaces it: it knows of completed streams and of sent resets */
+    /* Our own counts replace both: they know of completed streams and of sent resets; and
+     * nghttp2 counts pieces of CONTINUATION headers, as the network cuts them. */
     nghttp2_option_set_stream_reset_rate_limit(option, 1u << 30, 1u << 30);
+    nghttp2_option_set_max_continuations(option, 1u << 30);
     e = c->role == H2_SERVER ? nghttp2_session_server_new2(&c->session, cb, c, option)
                              : nghttp2_session_client_new2(&c->session, cb, c, option);
     must(e == 0);

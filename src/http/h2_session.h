@@ -31,7 +31,7 @@ struct h2 {
     int32_t goaway_last_id;
     /* reliability.md section 3 */
     int64_t now_ns, window_from_ns;
-    unsigned resets, idle_frames;
+    unsigned resets, idle_frames, continuations;
 };
 
 struct h2_stream {
