@@ -3,6 +3,7 @@
 #include "err.h"
 #include "mem.h"
 #include "reply.h"
+#include "request_reply.h"
 #include "request_log.h"
 
 static const struct names {

@@ -10,6 +10,7 @@
 #include "json.h"
 #include "mem.h"
 #include "reply.h"
+#include "request_reply.h"
 
 enum { LIST_LIMIT_BYTES = 4 << 20 };
 

@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "reply.h"
 #include "request_log.h"
+#include "request_reply.h"
 
 enum {
     CAPTURE_ERROR_BYTES = 8 * 1024,   /* of an error reply */

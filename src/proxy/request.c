@@ -7,21 +7,20 @@
 #include <stdlib.h>
 
 #include "clock.h"
-#include "coding.h"
 #include "err.h"
-#include "json.h"
 #include "local.h"
 #include "mem.h"
 #include "models.h"
 #include "relay.h"
 #include "reply.h"
+#include "request_body.h"
 #include "request_log.h"
+#include "request_reply.h"
 #include "session.h"
 
 enum {
     ATTEMPTS_MAX = 2,
     ARENA_LIMIT_BYTES = 1 << 20,
-    VALUES_MAX = 2 * 1000 * 1000, /* JSON values in a body: each costs memory when looked at */
 };
 
 enum next { NEXT_GO, NEXT_WAIT, NEXT_END };
@@ -108,78 +107,6 @@ void request_finish(struct request *r)
     move(r, &STEP_done);
 }
 
-/* --- replies --- */
-
-void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
-                        struct str content_type, int64_t body_bytes)
-{
-    struct arena *a = &r->arena;
-    struct http_headers out = { 0 };
-    if (upstream != NULL) {
-        bool coded = r->relay == NULL || r->relay->coding == NULL;
-        reply_copy_headers(&out, a, upstream, coded, r->route.kind == ROUTE_PASS);
-    }
-    if (content_type.n > 0)
-        http_set(&out, a, S("content-type"), content_type);
-    const struct str *type = http_find(&out, S("content-type"));
-    bool events = type != NULL && str_starts_nocase(*type, S("text/event-stream"));
-    struct str id_name =
-        r->route.protocol == PROTOCOL_MESSAGES ? S("request-id") : S("x-request-id");
-    if (http_find(&out, S("request-id")) == NULL && http_find(&out, S("x-request-id")) == NULL)
-        http_add(&out, a, id_name, r->id);
-    if (events) {
-        http_add(&out, a, S("cache-control"), S("no-cache"));
-        http_add(&out, a, S("x-accel-buffering"), S("no"));
-    }
-    if (r->adapter != NULL)
-        http_add(&out, a, S("x-cc-proxy-adapter"), adapter_name(r->adapter));
-    if (r->route.kind == ROUTE_PREFLIGHT)
-        reply_add_preflight(&out, a, r->worker->config, &r->head.headers, r->route.allow);
-    else
-        reply_add_cors(&out, a, r->worker->config, &r->head.headers);
-    if (status == 405)
-        http_add(&out, a, S("allow"), r->route.allow);
-    if (status == 426) {
-        http_add(&out, a, S("upgrade"), S("websocket"));
-    }
-    if (status == 503 && upstream == NULL)
-        http_add(&out, a, S("retry-after"), S("1"));
-    r->status = status;
-    server_head(r->stream, status, &out, body_bytes);
-}
-
-void request_reply_body(struct request *r, struct str bytes)
-{
-    if (bytes.n == 0)
-        return;
-    if (r->first_byte_ns == 0)
-        r->first_byte_ns = clock_mono_ns();
-    r->bytes_out += bytes.n;
-    server_write(r->stream, bytes);
-}
-
-static void end_reply(struct request *r)
-{
-    server_end(r->stream);
-    r->stream = NULL;
-}
-
-void request_reply(struct request *r, int status, struct str content_type, struct str body)
-{
-    request_reply_head(r, status, NULL, content_type, status == 204 ? 0 : (int64_t)body.n);
-    request_reply_body(r, body);
-    end_reply(r);
-}
-
-static void reply_error(struct request *r, int status, const char *type, struct str message)
-{
-    struct buf body;
-    buf_init(&body, 64 * 1024);
-    reply_error_body(&body, str_of(type), message, r->id);
-    request_reply(r, status, S("application/json"), buf_str(&body));
-    buf_done(&body);
-}
-
 /* --- route --- */
 
 static enum next step_route(struct request *r)
@@ -260,163 +187,33 @@ static enum next step_body(struct request *r)
 
 /* --- parse --- */
 
-/* Names that the proxy reads: given twice, it and the upstream could read different ones. */
-static const struct str read_names[] = {
-    S_INIT("model"),    S_INIT("stream"), S_INIT("messages"),
-    S_INIT("input"),    S_INIT("system"), S_INIT("instructions"),
-    S_INIT("metadata"), S_INIT("tools"),  S_INIT("thinking"),
-};
-
-static bool has_duplicate(yyjson_val *root, struct str *ret_name)
-{
-    bool seen[ARRAY_LEN(read_names)] = { false };
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(root, i, n, key, value)
-    {
-        struct str name = json_str(key);
-        for (size_t k = 0; k < ARRAY_LEN(read_names); k++) {
-            if (!str_eq(name, read_names[k]))
-                continue;
-            if (seen[k]) {
-                *ret_name = read_names[k];
-                return true;
-            }
-            seen[k] = true;
-        }
-    }
-    return false;
-}
-
-static void read_request(struct request *r, yyjson_val *root)
-{
-    yyjson_val *list = json_member(root, S("messages"));
-    if (list == NULL)
-        list = json_member(root, S("input"));
-    r->wants_stream = json_member_true(root, S("stream"));
-    r->model = arena_str(&r->arena, str_slice(json_member_str(root, S("model")), 0, 256));
-    int64_t count = yyjson_is_arr(list) ? (int64_t)yyjson_arr_size(list) : yyjson_is_str(list);
-    request_log_request(r, count);
-}
-
-/* text: the decoded body. */
-static int parse_body(struct request *r, struct str text)
-{
-    yyjson_doc *doc;
-    struct json_error error;
-    if (json_parse(text, &doc, &error) < 0) {
-        r->err_text = arena_printf(&r->arena, "the request body is not valid JSON: %s at byte %zu",
-                                   error.reason, error.offset);
-        return E_BAD_JSON;
-    }
-    int e = 0;
-    struct str twice;
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_obj(root)) {
-        e = E_NOT_OBJECT;
-    } else if (yyjson_doc_get_val_count(doc) > VALUES_MAX) {
-        e = E_TOO_LARGE;
-    } else if (has_duplicate(root, &twice)) {
-        e = E_BAD_REQUEST;
-        r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
-    } else {
-        read_request(r, root);
-        r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
-        json_edit_init(r->adapting->edit, &r->work, text);
-    }
-    yyjson_doc_free(doc);
-    return e;
-}
-
-/* Adapters edit a list of their own: the original is still needed when `work` is gone. */
-static struct http_headers *headers_to_edit(struct request *r)
-{
-    struct http_headers *h = arena_new(&r->work, struct http_headers, 1);
-    for (size_t i = 0; i < r->head.headers.n; i++)
-        http_add(h, &r->work, r->head.headers.v[i].name, r->head.headers.v[i].value);
-    return h;
-}
-
-static void begin_adapting(struct request *r)
-{
-    struct adapter_request *ar = arena_new(&r->work, struct adapter_request, 1);
-    *ar = (struct adapter_request){
-        .arena = &r->work,
-        .service = r->service,
-        .protocol = r->upstream_protocol,
-        .upstream_protocol = r->upstream_protocol,
-        .path = r->route.path,
-        .headers = headers_to_edit(r),
-        .credential = r->credential.value,
-        .unix_s = clock_unix_ms() / 1000,
-        .session_secret = r->worker->config->session_secret,
-    };
-    r->adapting = ar;
-}
-
 static enum next step_parse(struct request *r)
 {
-    struct str text = buf_str(&r->body);
-    struct str coding = http_join(&r->head.headers, S("content-encoding"), &r->work);
-    int e = 0;
-    begin_adapting(r);
-    if (!coding_is_identity(coding)) {
-        buf_init(&r->decoded, r->worker->config->max_body_bytes);
-        e = coding_decode(coding, text, r->decoded.limit_bytes, &r->decoded);
-        text = buf_str(&r->decoded);
-    }
-    if (e == 0 && (e = parse_body(r, text)) < 0)
-        return fail(r, e, r->err_text);
-    if (e < 0) { /* an adapter that changes nothing can do without the body's text */
-        enum adapter_reason reason;
-        const struct adapter *a = adapter_select(r->worker->adapters, r->adapting, &reason);
-        if (!adapter_is_raw(a))
-            return fail(r, e, S(""));
-    }
-    return go(r, &STEP_adapt);
+    enum adapter_reason reason;
+    int e = request_body_parse(r);
+    if (e == 0)
+        return go(r, &STEP_adapt);
+    /* an adapter that changes nothing can do without the text of a coded body */
+    bool unread = e == E_UNKNOWN_CODING || e == E_BAD_CODING;
+    if (unread && adapter_is_raw(adapter_select(r->worker->adapters, r->adapting, &reason)))
+        return go(r, &STEP_adapt);
+    return fail(r, e, r->err_text);
 }
 
 /* --- adapt --- */
-
-/* Token counting takes fewer members than the request it counts for: what an adapter added
- * beyond them is taken out again. */
-static void trim_count_tokens(struct request *r)
-{
-    static const struct str refused[] = { S_INIT("max_tokens"), S_INIT("metadata"),
-                                          S_INIT("stream") };
-    struct json_edit original;
-    json_edit_init(&original, &r->work, r->adapting->edit->text);
-    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-        struct json_node *n =
-            json_find(r->adapting->edit, json_root(r->adapting->edit), refused[i]);
-        if (n != NULL && json_find(&original, json_root(&original), refused[i]) == NULL)
-            json_remove(r->adapting->edit, n);
-    }
-}
-
-static void choose_body(struct request *r)
-{
-    struct adapter_request *ar = r->adapting;
-    r->send_body = buf_str(&r->body);
-    if (r->raw || ar->edit == NULL)
-        return;
-    if (r->route.endpoint == ENDPOINT_COUNT_TOKENS && json_edit_changed(ar->edit))
-        trim_count_tokens(r);
-    if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
-        r->send_body = json_edit_text(ar->edit);
-}
 
 static enum next step_adapt(struct request *r)
 {
     enum adapter_reason reason;
     if (r->adapting == NULL)
-        begin_adapting(r);
+        request_body_begin(r);
     r->adapter = adapter_select(r->worker->adapters, r->adapting, &reason);
     request_log_adapter(r, reason);
     adapter_apply(r->worker->adapters, r->adapter, r->adapting);
     struct adapter_request *ar = r->adapting;
     if (ar->reject_status != 0) {
-        reply_error(r, ar->reject_status, reply_error_type(ar->reject_status), ar->reject_message);
+        request_reply_error(r, ar->reject_status, reply_error_type(ar->reject_status),
+                            ar->reject_message);
         r->ended = "rejected";
         return go(r, &STEP_done);
     }
@@ -426,7 +223,7 @@ static enum next step_adapt(struct request *r)
         r->upstream_protocol = ar->upstream_protocol;
         r->upstream = &r->worker->upstreams[upstream_service(r->upstream_protocol, r->service)];
     }
-    choose_body(r);
+    request_body_choose(r);
     request_log_changes(r);
     return go(r, &STEP_send);
 }
@@ -646,7 +443,7 @@ static enum next step_fail(struct request *r)
     if (r->stream == NULL)
         return go(r, &STEP_done);
     if (r->status == 0)
-        reply_error(r, row->http_status, row->type, error_message(r));
+        request_reply_error(r, row->http_status, row->type, error_message(r));
     else
         relay_fail(r);
     return go(r, &STEP_done);
@@ -688,7 +485,7 @@ static enum next step_done(struct request *r)
         exchange_cancel(r->exchange);
     r->exchange = NULL;
     if (r->stream != NULL)
-        end_reply(r);
+        request_reply_end(r);
     if (r->route.kind == ROUTE_MODELS)
         models_forget(r);
     timeout_clear(&r->worker->loop, &r->tick);

@@ -85,14 +85,6 @@ struct request {
 /* server_handler callbacks of the two services. */
 extern const struct server_handler request_server_handler;
 
-/* Begins the reply: status, the upstream's headers that clients may see (may be NULL), CORS.
- * body_bytes as for server_head(). */
-void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
-                        struct str content_type, int64_t body_bytes);
-void request_reply_body(struct request *r, struct str bytes);
-/* A whole small reply; ends it. */
-void request_reply(struct request *r, int status, struct str content_type, struct str body);
-
 /* For relay.c and local.c: the reply is complete, or has failed. */
 void request_finish(struct request *r);
 void request_fail(struct request *r, int err, struct str text); /* text is copied */

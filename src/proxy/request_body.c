@@ -1,0 +1,146 @@
+#include "request_body.h"
+
+#include "clock.h"
+#include "coding.h"
+#include "err.h"
+#include "json.h"
+#include "request_log.h"
+
+enum { VALUES_MAX = 2 * 1000 * 1000 }; /* JSON values in a body: each costs memory when looked at */
+
+/* Names that the proxy reads: given twice, it and the upstream could read different ones. */
+static const struct str read_names[] = {
+    S_INIT("model"),    S_INIT("stream"), S_INIT("messages"),
+    S_INIT("input"),    S_INIT("system"), S_INIT("instructions"),
+    S_INIT("metadata"), S_INIT("tools"),  S_INIT("thinking"),
+};
+
+static bool has_duplicate(yyjson_val *root, struct str *ret_name)
+{
+    bool seen[ARRAY_LEN(read_names)] = { false };
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        struct str name = json_str(key);
+        for (size_t k = 0; k < ARRAY_LEN(read_names); k++) {
+            if (!str_eq(name, read_names[k]))
+                continue;
+            if (seen[k]) {
+                *ret_name = read_names[k];
+                return true;
+            }
+            seen[k] = true;
+        }
+    }
+    return false;
+}
+
+static void read_request(struct request *r, yyjson_val *root)
+{
+    yyjson_val *list = json_member(root, S("messages"));
+    if (list == NULL)
+        list = json_member(root, S("input"));
+    r->wants_stream = json_member_true(root, S("stream"));
+    r->model = arena_str(&r->arena, str_slice(json_member_str(root, S("model")), 0, 256));
+    int64_t count = yyjson_is_arr(list) ? (int64_t)yyjson_arr_size(list) : yyjson_is_str(list);
+    request_log_request(r, count);
+}
+
+/* text: the decoded body. */
+static int parse_body(struct request *r, struct str text)
+{
+    yyjson_doc *doc;
+    struct json_error error;
+    if (json_parse(text, &doc, &error) < 0) {
+        r->err_text = arena_printf(&r->arena, "the request body is not valid JSON: %s at byte %zu",
+                                   error.reason, error.offset);
+        return E_BAD_JSON;
+    }
+    int e = 0;
+    struct str twice;
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_obj(root)) {
+        e = E_NOT_OBJECT;
+    } else if (yyjson_doc_get_val_count(doc) > VALUES_MAX) {
+        e = E_TOO_LARGE;
+    } else if (has_duplicate(root, &twice)) {
+        e = E_BAD_REQUEST;
+        r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
+    } else {
+        read_request(r, root);
+        r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
+        json_edit_init(r->adapting->edit, &r->work, text);
+    }
+    yyjson_doc_free(doc);
+    return e;
+}
+
+/* Adapters edit a list of their own: the original is still needed when `work` is gone. */
+static struct http_headers *headers_to_edit(struct request *r)
+{
+    struct http_headers *h = arena_new(&r->work, struct http_headers, 1);
+    for (size_t i = 0; i < r->head.headers.n; i++)
+        http_add(h, &r->work, r->head.headers.v[i].name, r->head.headers.v[i].value);
+    return h;
+}
+
+void request_body_begin(struct request *r)
+{
+    struct adapter_request *ar = arena_new(&r->work, struct adapter_request, 1);
+    *ar = (struct adapter_request){
+        .arena = &r->work,
+        .service = r->service,
+        .protocol = r->upstream_protocol,
+        .upstream_protocol = r->upstream_protocol,
+        .path = r->route.path,
+        .headers = headers_to_edit(r),
+        .credential = r->credential.value,
+        .unix_s = clock_unix_ms() / 1000,
+        .session_secret = r->worker->config->session_secret,
+    };
+    r->adapting = ar;
+}
+
+int request_body_parse(struct request *r)
+{
+    struct str text = buf_str(&r->body);
+    struct str coding = http_join(&r->head.headers, S("content-encoding"), &r->work);
+    request_body_begin(r);
+    if (!coding_is_identity(coding)) {
+        buf_init(&r->decoded, r->worker->config->max_body_bytes);
+        int e = coding_decode(coding, text, r->decoded.limit_bytes, &r->decoded);
+        if (e < 0)
+            return e;
+        text = buf_str(&r->decoded);
+    }
+    return parse_body(r, text);
+}
+
+/* Token counting takes fewer members than the request it counts for: what an adapter added
+ * beyond them is taken out again. */
+static void trim_count_tokens(struct request *r)
+{
+    static const struct str refused[] = { S_INIT("max_tokens"), S_INIT("metadata"),
+                                          S_INIT("stream") };
+    struct json_edit original;
+    json_edit_init(&original, &r->work, r->adapting->edit->text);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct json_node *n =
+            json_find(r->adapting->edit, json_root(r->adapting->edit), refused[i]);
+        if (n != NULL && json_find(&original, json_root(&original), refused[i]) == NULL)
+            json_remove(r->adapting->edit, n);
+    }
+}
+
+void request_body_choose(struct request *r)
+{
+    struct adapter_request *ar = r->adapting;
+    r->send_body = buf_str(&r->body);
+    if (r->raw || ar->edit == NULL)
+        return;
+    if (r->route.endpoint == ENDPOINT_COUNT_TOKENS && json_edit_changed(ar->edit))
+        trim_count_tokens(r);
+    if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
+        r->send_body = json_edit_text(ar->edit);
+}
