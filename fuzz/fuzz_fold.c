@@ -1,0 +1,80 @@
+/*
+ * Checks: the whole stream and the chopped one fold alike, also in their errors; a result is one
+ * JSON object; errors stay; what is kept stays under a small limit.
+ * The first byte of the input chooses the protocol, the pieces' length and the limit.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "fold.h"
+#include "json.h"
+
+enum { LIMIT_SMALL = 600, LIMIT_LARGE = 1 << 20 };
+
+static void describe_error(const struct fold *f, struct buf *out)
+{
+    int status;
+    struct str type, message;
+    if (!fold_error(f, &status, &type, &message))
+        return;
+    must(status >= 400);
+    must(type.n > 0);
+    must(message.n > 0);
+    buf_addf(out, "%d,%zu:", status, type.n);
+    buf_add(out, type);
+    buf_add(out, message);
+}
+
+static int fold(enum protocol protocol, struct str in, size_t step, size_t limit_bytes,
+                struct buf *out)
+{
+    struct fold *f = fold_new(protocol, limit_bytes);
+    int e = 0;
+    for (size_t at = 0; e == 0 && at < in.n; at += step)
+        e = fold_feed(f, str_slice(in, at, at + step));
+    int last = fold_end(f);
+    must(e == 0 || last == e);
+    if (last == 0)
+        fold_result(f, out);
+    else
+        describe_error(f, out);
+    fold_free(f);
+    return last;
+}
+
+/* Pieces that each fit may be nested too deeply together. */
+static void check_result(struct str text)
+{
+    yyjson_doc *doc;
+    struct json_error error;
+    if (json_parse(text, &doc, &error) < 0) {
+        must(str_eq(str_of(error.reason), S("nested too deeply")));
+        return;
+    }
+    must(yyjson_is_obj(yyjson_doc_get_root(doc)));
+    yyjson_doc_free(doc);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    if (n == 0)
+        return 0;
+    enum protocol protocol = bytes[0] & 0x40 ? PROTOCOL_RESPONSES : PROTOCOL_MESSAGES;
+    size_t step = bytes[0] % 16 + 1;
+    size_t limit_bytes = bytes[0] & 0x80 ? LIMIT_SMALL : LIMIT_LARGE;
+    struct str in = { (const char *)bytes + 1, n - 1 };
+    struct buf whole, chopped;
+    buf_init(&whole, SIZE_MAX);
+    buf_init(&chopped, SIZE_MAX);
+
+    int e = fold(protocol, in, in.n + 1, limit_bytes, &whole);
+    must(fold(protocol, in, step, limit_bytes, &chopped) == e);
+    must(str_eq(buf_str(&whole), buf_str(&chopped)));
+    must(e == 0 || e == E_UPSTREAM_STREAM || e == E_UPSTREAM_EVENT);
+    if (e == 0)
+        check_result(buf_str(&whole));
+    buf_done(&whole);
+    buf_done(&chopped);
+    return 0;
+}
