@@ -123,6 +123,7 @@ enum mock_then mock_fault_next(struct mock_fault fault, struct mock_reply *r, ui
 {
     bool paced = false;
     enum mock_then then = MOCK_THEN_MORE;
+    must(buf_len(out) == 0);
     if (!mock_reply_next(r, out, &paced))
         return MOCK_THEN_END;
     if (paced)

@@ -64,7 +64,8 @@ enum mock_then { MOCK_THEN_MORE, MOCK_THEN_END, MOCK_THEN_ABORT, MOCK_THEN_RESET
 /* The header, if it names a fault, else the model. */
 struct mock_fault mock_fault_find(struct str header, struct str model);
 
-/* The next bytes of a stream, the fault done to them. tokens: counts those given so far. */
+/* The next bytes of a stream, the fault done to them, into an empty out.
+ * tokens: counts those given so far. */
 enum mock_then mock_fault_next(struct mock_fault fault, struct mock_reply *r, uint64_t *tokens,
                                struct buf *out);
 /* The same for a body that is no stream. */
