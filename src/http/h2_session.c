@@ -16,6 +16,7 @@ enum {
     SERVER_WINDOW_BYTES = 256 * 1024,
     CLIENT_WINDOW_BYTES = 1024 * 1024,
     CONN_WINDOWS = 16,
+    SEND_HEADER_BYTES_MAX = 1024 * 1024,
 };
 
 /* --- streams --- */
@@ -356,6 +357,9 @@ void h2_session_new(struct h2 *c)
     must(e == 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1); /* they would cost memory */
+    /* nghttp2 drops a longer block without a word to the stream, which then hangs; our limits on
+     * what we read keep what we send well below this */
+    nghttp2_option_set_max_send_header_block_length(option, SEND_HEADER_BYTES_MAX);
     /* Our own counts replace both: they know of completed streams and of sent resets; and
      * nghttp2 counts pieces of CONTINUATION headers, as the network cuts them. */
     nghttp2_option_set_stream_reset_rate_limit(option, 1u << 30, 1u << 30);

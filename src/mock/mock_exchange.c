@@ -11,7 +11,7 @@
 enum {
     ARENA_BYTES_MAX = 1 << 30,
     WRITE_BYTES = 64 * 1024,
-    RESET_DELAY_MS = 20, /* what was written must have left before the RST */
+    BREAK_DELAY_MS = 20, /* what was written must have left before it breaks */
     DELAY_MS_MAX = 24 * 3600 * 1000,
 };
 
@@ -30,7 +30,7 @@ enum exchange_state {
     EXCHANGE_HEAD,
     EXCHANGE_WRITING,
     EXCHANGE_STALLED,
-    EXCHANGE_RESETTING,
+    EXCHANGE_BREAKING,
     EXCHANGE_OVER,
 };
 
@@ -121,11 +121,8 @@ static void finish(struct mock_exchange *x)
         release(x);
         break;
     case MOCK_THEN_ABORT:
-        server_abort(x->stream);
-        release(x);
-        break;
     case MOCK_THEN_RESET:
-        after(x, EXCHANGE_RESETTING, RESET_DELAY_MS);
+        after(x, EXCHANGE_BREAKING, BREAK_DELAY_MS);
         break;
     case MOCK_THEN_STALL:
         x->state = EXCHANGE_STALLED;
@@ -219,8 +216,11 @@ static void on_timer(void *ctx)
     case EXCHANGE_WRITING:
         pump(x);
         break;
-    case EXCHANGE_RESETTING:
-        server_reset(x->stream);
+    case EXCHANGE_BREAKING:
+        if (x->then == MOCK_THEN_RESET)
+            server_reset(x->stream);
+        else
+            server_abort(x->stream);
         release(x);
         break;
     case EXCHANGE_BODY:

@@ -123,13 +123,17 @@ enum mock_then mock_fault_next(struct mock_fault fault, struct mock_reply *r, ui
 {
     bool paced = false;
     enum mock_then then = MOCK_THEN_MORE;
+    uint64_t sequence = r->sequence;
     must(buf_len(out) == 0);
     if (!mock_reply_next(r, out, &paced))
         return MOCK_THEN_END;
     if (paced)
         ++*tokens;
-    if (in_the_middle(r, *tokens, paced))
+    if (in_the_middle(r, *tokens, paced)) {
+        if (fault.kind == MOCK_FAULT_ERROR_EVENT)
+            r->sequence = sequence; /* the error stands where the event would have stood */
         then = spoil(fault, r, out);
+    }
     if (then == MOCK_THEN_MORE && r->phase == MOCK_PHASE_END) {
         then = MOCK_THEN_END;
         if (fault.kind == MOCK_FAULT_NO_BLANK_END)

@@ -136,6 +136,7 @@ static int on_event(void *ctx, const struct sse_event *ev)
     }
     if (json_parse(ev->data, &doc, &why) < 0) {
         c->bad_json++;
+        c->sequence++; /* it has a number too */
         return 0;
     }
     yyjson_val *root = yyjson_doc_get_root(doc);
