@@ -255,11 +255,13 @@ static int parse_tools(struct rule_loader *l, struct json_edit *tree, struct jso
 {
     if (json_type(n) != JSON_ARRAY || json_count(tree, n) > ACTION_TOOLS_MAX)
         return rule_fault(l, at, "must be a list of at most %d tools", ACTION_TOOLS_MAX);
-    a->tools = arena_new(l->arena, struct str, json_count(tree, n) + 1);
+    a->tools = arena_new(l->arena, struct action_tool, json_count(tree, n) + 1);
     for (struct json_node *c = json_first(tree, n); c != NULL; c = json_next(c)) {
         if (json_type(c) != JSON_OBJECT)
             return rule_fault(l, at, "tool %zu is not an object", a->tools_n);
-        a->tools[a->tools_n++] = arena_str(l->arena, json_raw(tree, c));
+        a->tools[a->tools_n++] =
+            (struct action_tool){ .raw = arena_str(l->arena, json_raw(tree, c)),
+                                  .name = arena_str(l->arena, op_tool_name(tree, c)) };
     }
     return 0;
 }

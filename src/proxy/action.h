@@ -28,6 +28,11 @@ enum action_target { ACTION_USER_ID, ACTION_CACHE_KEY };
 
 struct action_op;
 
+struct action_tool {
+    struct str raw;  /* JSON text */
+    struct str name; /* empty: it has none */
+};
+
 /* The members of all ops; each op uses a few (the table in action.c says which). */
 struct action {
     const struct action_op *op;
@@ -47,7 +52,7 @@ struct action {
     size_t paths_n;
     struct str_pair *map;
     size_t map_n;
-    struct str *tools; /* JSON texts */
+    struct action_tool *tools;
     size_t tools_n;
 };
 

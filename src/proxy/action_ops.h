@@ -34,6 +34,8 @@ op_fn op_reasoning_defaults, op_lift_reasoning;
 
 /* op_tools.c: tools and Chat Completions shapes */
 op_fn op_chat_shapes, op_merge_tools;
+/* What names a tool in any protocol; empty for the nameless. */
+struct str op_tool_name(struct json_edit *e, struct json_node *tool);
 
 /* op_header.c: headers, and where and how the request goes */
 op_fn op_header_set, op_header_default, op_header_remove, op_header_token, op_upstream, op_raw,

@@ -109,10 +109,15 @@ static size_t message_marks(struct adapter_request *r)
     return marks_in(r->edit, request_turns(r), 2);
 }
 
-size_t op_cache_marks(struct adapter_request *r)
+static size_t prefix_marks(struct adapter_request *r)
 {
     return marks_in(r->edit, edit_member(r->edit, S("tools")), 0) +
-           marks_in(r->edit, edit_member(r->edit, S("system")), 0) + message_marks(r);
+           marks_in(r->edit, edit_member(r->edit, S("system")), 0);
+}
+
+size_t op_cache_marks(struct adapter_request *r)
+{
+    return prefix_marks(r) + message_marks(r);
 }
 
 static bool is_eligible(struct json_edit *e, struct json_node *block)
@@ -129,7 +134,7 @@ bool op_cache_control_last(const struct action *a, struct adapter_request *r)
     struct json_edit *e = r->edit;
     struct json_node *message = json_last(e, request_turns(r));
     struct json_node *content = message != NULL ? json_find(e, message, S("content")) : NULL;
-    if (content == NULL || message_marks(r) > 0 || op_cache_marks(r) >= CACHE_MARKS_MAX)
+    if (content == NULL || prefix_marks(r) >= CACHE_MARKS_MAX || message_marks(r) > 0)
         return false;
     struct str mark = S("{\"type\":\"ephemeral\"}");
     if (a->ttl.n > 0)

@@ -84,8 +84,7 @@ bool op_chat_shapes(const struct action *a, struct adapter_request *r)
 
 /* ---- merge_tools ---- */
 
-/* What names a tool in any protocol; empty for the nameless. */
-static struct str tool_name(struct json_edit *e, struct json_node *tool)
+struct str op_tool_name(struct json_edit *e, struct json_node *tool)
 {
     static const struct str inner[] = { S_INIT("function"), S_INIT("custom") };
     struct str name = edit_text(e, tool, S("name"));
@@ -96,29 +95,38 @@ static struct str tool_name(struct json_edit *e, struct json_node *tool)
     return name;
 }
 
-/* The client's tool of the same name; for a nameless one, an equal one. */
-static struct json_node *same_tool(struct json_edit *e, struct json_node *list, struct str raw,
-                                   struct str name)
+/* One of the client's tools.  Their names are looked up once: clients send hundreds. */
+struct client_tool {
+    struct json_node *node;
+    struct str name;
+};
+
+struct client_tools {
+    struct client_tool *v;
+    size_t n;
+};
+
+static struct client_tools client_tools(struct adapter_request *r, struct json_node *list)
 {
+    struct json_edit *e = r->edit;
+    struct client_tools tools = { arena_new(r->arena, struct client_tool, json_count(e, list) + 1),
+                                  0 };
     for (struct json_node *t = json_first(e, list); t != NULL; t = json_next(t))
-        if (name.n > 0 ? str_eq(tool_name(e, t), name) : json_equal(json_raw(e, t), raw, false))
-            return t;
-    return NULL;
+        tools.v[tools.n++] = (struct client_tool){ t, op_tool_name(e, t) };
+    return tools;
 }
 
-/* True when `raw` is still to be added. */
-static bool settle_conflict(const struct action *a, struct adapter_request *r,
-                            struct json_node *list, struct str raw, bool *changed)
+/* The client's tool of the same name; for a nameless one, an equal one. */
+static struct json_node *same_tool(struct json_edit *e, const struct client_tools *tools,
+                                   const struct action_tool *tool)
 {
-    struct json_edit tool;
-    if (a->conflict == ACTION_BOTH)
-        return true;
-    json_edit_init(&tool, r->arena, raw);
-    struct str name = tool_name(&tool, json_root(&tool));
-    struct json_node *same = same_tool(r->edit, list, raw, name);
-    if (same != NULL && a->conflict == ACTION_FILE)
-        *changed |= edit_replace(r->edit, same, raw);
-    return same == NULL;
+    for (size_t i = 0; i < tools->n; i++) {
+        const struct client_tool *c = &tools->v[i];
+        bool same = str_eq(c->name, tool->name);
+        if (same && (tool->name.n > 0 || json_equal(json_raw(e, c->node), tool->raw, false)))
+            return c->node;
+    }
+    return NULL;
 }
 
 bool op_merge_tools(const struct action *a, struct adapter_request *r)
@@ -130,11 +138,15 @@ bool op_merge_tools(const struct action *a, struct adapter_request *r)
         return false;
     if (edit_absent(list))
         list = json_set(e, json_root(e), S("tools"), S("[]"));
+    struct client_tools clients = client_tools(r, list);
     for (size_t i = 0; i < a->tools_n; i++) {
-        struct str raw = a->tools[first ? a->tools_n - 1 - i : i];
-        if (!settle_conflict(a, r, list, raw, &changed))
-            continue;
-        changed |= (first ? json_prepend(e, list, raw) : json_append(e, list, raw)) != NULL;
+        const struct action_tool *tool = &a->tools[first ? a->tools_n - 1 - i : i];
+        struct json_node *same = a->conflict != ACTION_BOTH ? same_tool(e, &clients, tool) : NULL;
+        if (same == NULL)
+            changed |= (first ? json_prepend(e, list, tool->raw)
+                              : json_append(e, list, tool->raw)) != NULL;
+        else if (a->conflict == ACTION_FILE)
+            changed |= edit_replace(e, same, tool->raw);
     }
     return changed;
 }

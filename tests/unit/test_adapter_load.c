@@ -19,105 +19,101 @@ static struct str load(struct rules_test *t, const char *file, struct str text)
     return buf_str(&t->error);
 }
 
-/* Goal: the message begins with the file and the JSON Pointer of the fault. */
-static void faults_name_their_place(void **state)
-{
 #define A(rest) "{\"adapters\":[{\"name\":\"x\"," rest "}]}"
 #define ACT(rest) A("\"actions\":[{\"op\":\"raw\"}]},{\"name\":\"y\",\"actions\":[" rest "]")
 #define WHEN(c) ACT("{\"op\":\"chat_shapes\",\"when\":" c "}")
-    static const struct {
-        const char *text, *at;
-    } rows[] = {
-        { "{\"adapters\":[", "f: not valid JSON at byte 13: " },
-        { "[]", "f: (root): must be an object" },
-        { "{}", "f: (root): needs the member adapters" },
-        { "{\"version\":2,\"adapters\":[]}", "f: /version: " },
-        { "{\"adapters\":[],\"x/y~\":1}", "f: /x~1y~0: unknown member" },
-        { "{\"adapters\":[],\"adapters\":[]}", "f: /adapters: given twice" },
-        { "{\"adapters\":[{}]}", "f: /adapters/0: needs a name" },
-        { "{\"adapters\":[{\"name\":\"A\"}]}", "f: /adapters/0/name: " },
-        { "{\"adapters\":[{\"name\":\"a\"},{\"name\":\"a\"}]}", "f: /adapters/1/name: a second" },
-        { A("\"priority\":1001"), "f: /adapters/0/priority: " },
-        { A("\"priority\":-999"), "f: /adapters/0/priority: " },
-        { A("\"priority\":1.5"), "f: /adapters/0/priority: " },
-        { A("\"service\":[\"gpt\"]"), "f: /adapters/0/service/0: must be one of" },
-        { A("\"service\":[]"), "f: /adapters/0/service: names no" },
-        { A("\"aliases\":[\"a-b\"]"), "f: /adapters/0/aliases: alias 0" },
-        { A("\"enabled\":1"), "f: /adapters/0/enabled: " },
-        { A("\"version\":1"), "f: /adapters/0/version: " },
-        { A("\"speed\":1"), "f: /adapters/0/speed: unknown member" },
-        { "{\"adapters\":[{\"name\":\"default\",\"enabled\":false}]}",
-          "f: /adapters/0: the default" },
-        /* conditions */
-        { A("\"match\":{}"), "f: /adapters/0/match: is not a condition" },
-        { A("\"match\":{\"upstream\":\"chat\"}"), "f: /adapters/0/match/upstream: is for" },
-        { A("\"match\":{\"header\":\"a b\",\"present\":true}"), "f: /adapters/0/match/header: " },
-        { A("\"match\":{\"header\":\"a\"}"), "f: /adapters/0/match: needs a test" },
-        { A("\"match\":{\"header\":\"a\",\"prefix\":\"b\",\"equals\":\"c\"}"),
-          "f: /adapters/0/match: has more than one test" },
-        { A("\"match\":{\"header\":\"a\",\"type\":\"null\"}"),
-          "f: /adapters/0/match/type: unknown" },
-        { A("\"match\":{\"any\":[{\"path\":{\"contains\":\"x\"}}]}"),
-          "f: /adapters/0/match/any/0/path/contains: unknown" },
-        { A("\"match\":{\"all\":[],\"any\":[]}"), "f: /adapters/0/match/any: a second condition" },
-        { A("\"match\":{\"protocol\":\"grpc\"}"), "f: /adapters/0/match/protocol: must be one of" },
-        { A("\"match\":{\"body\":\"a\",\"present\":true}"), "f: /adapters/0/match/body: " },
-        { A("\"match\":{\"body\":\"/a\",\"type\":\"text\"}"), "f: /adapters/0/match/type: " },
-        { A("\"match\":{\"model\":\"\"}"), "f: /adapters/0/match/model: " },
-        { WHEN("{\"not\":[]}"), "f: /adapters/1/actions/0/when/not: must be an object" },
-        /* actions */
-        { ACT("{}"), "f: /adapters/1/actions/0: needs the member op" },
-        { ACT("{\"op\":\"sudo\"}"), "f: /adapters/1/actions/0/op: unknown op" },
-        { ACT("{\"op\":\"set\",\"path\":\"/a\"}"),
-          "f: /adapters/1/actions/0: op set needs the member value" },
-        { ACT("{\"op\":\"set\",\"path\":\"\",\"value\":1}"), "f: /adapters/1/actions/0/path: " },
-        { ACT("{\"op\":\"set\",\"path\":\"/a~2\",\"value\":1}"),
-          "f: /adapters/1/actions/0/path: " },
-        { ACT("{\"op\":\"set\",\"path\":\"/a\",\"value\":1,\"if\":\"maybe\"}"),
-          "f: /adapters/1/actions/0/if: must be one of: always, absent, absent_or_null, present" },
-        { ACT("{\"op\":\"remove\",\"paths\":[\"/a\",1]}"), "f: /adapters/1/actions/0/paths/1: " },
-        { ACT("{\"op\":\"remove\",\"paths\":[],\"path\":\"/a\"}"),
-          "f: /adapters/1/actions/0/path: unknown member of op remove" },
-        { ACT("{\"op\":\"rename\",\"from\":\"/a/b\",\"to\":\"/c/b\"}"),
-          "f: /adapters/1/actions/0: from" },
-        { ACT("{\"op\":\"clamp\",\"path\":\"/a\"}"), "f: /adapters/1/actions/0: needs min or max" },
-        { ACT("{\"op\":\"clamp\",\"path\":\"/a\",\"min\":\"1\"}"),
-          "f: /adapters/1/actions/0/min: " },
-        { ACT("{\"op\":\"clamp\",\"path\":\"/a\",\"min\":2,\"max\":1}"),
-          "f: /adapters/1/actions/0: min" },
-        { ACT("{\"op\":\"system\",\"mode\":\"append\"}"),
-          "f: /adapters/1/actions/0: needs one of text" },
-        { ACT("{\"op\":\"system\",\"mode\":\"append\",\"text_file\":\"/nonexistent/p\"}"),
-          "f: /adapters/1/actions/0/text_file: cannot be read: /nonexistent/p: No such file" },
-        { ACT("{\"op\":\"system\",\"mode\":\"append\",\"text_file\":\"/dev/zero\"}"),
-          "f: /adapters/1/actions/0/text_file: cannot be read" },
-        { ACT("{\"op\":\"merge_tools\",\"file\":\"/nonexistent\"}"),
-          "f: /adapters/1/actions/0/file: " },
-        { ACT("{\"op\":\"merge_tools\",\"tools\":[1]}"), "f: /adapters/1/actions/0/tools: tool 0" },
-        { ACT("{\"op\":\"model_map\",\"map\":{\"a\":1}}"), "f: /adapters/1/actions/0/map/a: " },
-        { ACT("{\"op\":\"session\",\"target\":\"user\",\"scope\":\"key\",\"window\":\"1h\"}"),
-          "f: /adapters/1/actions/0/target: " },
-        { ACT("{\"op\":\"header_set\",\"name\":\"content-length\",\"value\":\"1\"}"),
-          "f: /adapters/1/actions/0/name: " },
-        { ACT("{\"op\":\"header_set\",\"name\":\"a\",\"value\":\"b\\nc\"}"),
-          "f: /adapters/1/actions/0/value: " },
-        { ACT("{\"op\":\"header_remove\",\"names\":[\"a\",\"x*y\"]}"),
-          "f: /adapters/1/actions/0/names/1: " },
-        { ACT("{\"op\":\"header_token\",\"name\":\"a\",\"add\":[\"b,c\"]}"),
-          "f: /adapters/1/actions/0/add: " },
-        { ACT("{\"op\":\"upstream\"}"), "f: /adapters/1/actions/0: needs protocol or name" },
-        { ACT("{\"op\":\"reject\",\"status\":200,\"message\":\"m\"}"),
-          "f: /adapters/1/actions/0/status: " },
-        { ACT("{\"op\":\"chat_shapes\"},{\"op\":\"raw\"}"),
-          "f: /adapters/1/actions/1: raw must be" },
-    };
+static const struct {
+    const char *text, *at;
+} faults[] = {
+    { "{\"adapters\":[", "f: not valid JSON at byte 13: " },
+    { "[]", "f: (root): must be an object" },
+    { "{}", "f: (root): needs the member adapters" },
+    { "{\"version\":2,\"adapters\":[]}", "f: /version: " },
+    { "{\"adapters\":[],\"x/y~\":1}", "f: /x~1y~0: unknown member" },
+    { "{\"adapters\":[],\"adapters\":[]}", "f: /adapters: given twice" },
+    { "{\"adapters\":[{}]}", "f: /adapters/0: needs a name" },
+    { "{\"adapters\":[{\"name\":\"A\"}]}", "f: /adapters/0/name: " },
+    { "{\"adapters\":[{\"name\":\"a\"},{\"name\":\"a\"}]}", "f: /adapters/1/name: a second" },
+    { A("\"priority\":1001"), "f: /adapters/0/priority: " },
+    { A("\"priority\":-999"), "f: /adapters/0/priority: " },
+    { A("\"priority\":1.5"), "f: /adapters/0/priority: " },
+    { A("\"service\":[\"gpt\"]"), "f: /adapters/0/service/0: must be one of" },
+    { A("\"service\":[]"), "f: /adapters/0/service: names no" },
+    { A("\"aliases\":[\"a-b\"]"), "f: /adapters/0/aliases: alias 0" },
+    { A("\"enabled\":1"), "f: /adapters/0/enabled: " },
+    { A("\"version\":1"), "f: /adapters/0/version: " },
+    { A("\"speed\":1"), "f: /adapters/0/speed: unknown member" },
+    { "{\"adapters\":[{\"name\":\"default\",\"enabled\":false}]}", "f: /adapters/0: the default" },
+    /* conditions */
+    { A("\"match\":{}"), "f: /adapters/0/match: is not a condition" },
+    { A("\"match\":{\"upstream\":\"chat\"}"), "f: /adapters/0/match/upstream: is for" },
+    { A("\"match\":{\"header\":\"a b\",\"present\":true}"), "f: /adapters/0/match/header: " },
+    { A("\"match\":{\"header\":\"a\"}"), "f: /adapters/0/match: needs a test" },
+    { A("\"match\":{\"header\":\"a\",\"prefix\":\"b\",\"equals\":\"c\"}"),
+      "f: /adapters/0/match: has more than one test" },
+    { A("\"match\":{\"header\":\"a\",\"type\":\"null\"}"), "f: /adapters/0/match/type: unknown" },
+    { A("\"match\":{\"any\":[{\"path\":{\"contains\":\"x\"}}]}"),
+      "f: /adapters/0/match/any/0/path/contains: unknown" },
+    { A("\"match\":{\"all\":[],\"any\":[]}"), "f: /adapters/0/match/any: a second condition" },
+    { A("\"match\":{\"protocol\":\"grpc\"}"), "f: /adapters/0/match/protocol: must be one of" },
+    { A("\"match\":{\"body\":\"a\",\"present\":true}"), "f: /adapters/0/match/body: " },
+    { A("\"match\":{\"body\":\"/a\",\"type\":\"text\"}"), "f: /adapters/0/match/type: " },
+    { A("\"match\":{\"model\":\"\"}"), "f: /adapters/0/match/model: " },
+    { WHEN("{\"not\":[]}"), "f: /adapters/1/actions/0/when/not: must be an object" },
+    /* actions */
+    { ACT("{}"), "f: /adapters/1/actions/0: needs the member op" },
+    { ACT("{\"op\":\"sudo\"}"), "f: /adapters/1/actions/0/op: unknown op" },
+    { ACT("{\"op\":\"set\",\"path\":\"/a\"}"),
+      "f: /adapters/1/actions/0: op set needs the member value" },
+    { ACT("{\"op\":\"set\",\"path\":\"\",\"value\":1}"), "f: /adapters/1/actions/0/path: " },
+    { ACT("{\"op\":\"set\",\"path\":\"/a~2\",\"value\":1}"), "f: /adapters/1/actions/0/path: " },
+    { ACT("{\"op\":\"set\",\"path\":\"/a\",\"value\":1,\"if\":\"maybe\"}"),
+      "f: /adapters/1/actions/0/if: must be one of: always, absent, absent_or_null, present" },
+    { ACT("{\"op\":\"remove\",\"paths\":[\"/a\",1]}"), "f: /adapters/1/actions/0/paths/1: " },
+    { ACT("{\"op\":\"remove\",\"paths\":[],\"path\":\"/a\"}"),
+      "f: /adapters/1/actions/0/path: unknown member of op remove" },
+    { ACT("{\"op\":\"rename\",\"from\":\"/a/b\",\"to\":\"/c/b\"}"),
+      "f: /adapters/1/actions/0: from" },
+    { ACT("{\"op\":\"clamp\",\"path\":\"/a\"}"), "f: /adapters/1/actions/0: needs min or max" },
+    { ACT("{\"op\":\"clamp\",\"path\":\"/a\",\"min\":\"1\"}"), "f: /adapters/1/actions/0/min: " },
+    { ACT("{\"op\":\"clamp\",\"path\":\"/a\",\"min\":2,\"max\":1}"),
+      "f: /adapters/1/actions/0: min" },
+    { ACT("{\"op\":\"system\",\"mode\":\"append\"}"),
+      "f: /adapters/1/actions/0: needs one of text" },
+    { ACT("{\"op\":\"system\",\"mode\":\"append\",\"text_file\":\"/nonexistent/p\"}"),
+      "f: /adapters/1/actions/0/text_file: cannot be read: /nonexistent/p: No such file" },
+    { ACT("{\"op\":\"system\",\"mode\":\"append\",\"text_file\":\"/dev/zero\"}"),
+      "f: /adapters/1/actions/0/text_file: cannot be read" },
+    { ACT("{\"op\":\"merge_tools\",\"file\":\"/nonexistent\"}"),
+      "f: /adapters/1/actions/0/file: " },
+    { ACT("{\"op\":\"merge_tools\",\"tools\":[1]}"), "f: /adapters/1/actions/0/tools: tool 0" },
+    { ACT("{\"op\":\"model_map\",\"map\":{\"a\":1}}"), "f: /adapters/1/actions/0/map/a: " },
+    { ACT("{\"op\":\"session\",\"target\":\"user\",\"scope\":\"key\",\"window\":\"1h\"}"),
+      "f: /adapters/1/actions/0/target: " },
+    { ACT("{\"op\":\"header_set\",\"name\":\"content-length\",\"value\":\"1\"}"),
+      "f: /adapters/1/actions/0/name: " },
+    { ACT("{\"op\":\"header_set\",\"name\":\"a\",\"value\":\"b\\nc\"}"),
+      "f: /adapters/1/actions/0/value: " },
+    { ACT("{\"op\":\"header_remove\",\"names\":[\"a\",\"x*y\"]}"),
+      "f: /adapters/1/actions/0/names/1: " },
+    { ACT("{\"op\":\"header_token\",\"name\":\"a\",\"add\":[\"b,c\"]}"),
+      "f: /adapters/1/actions/0/add: " },
+    { ACT("{\"op\":\"upstream\"}"), "f: /adapters/1/actions/0: needs protocol or name" },
+    { ACT("{\"op\":\"reject\",\"status\":200,\"message\":\"m\"}"),
+      "f: /adapters/1/actions/0/status: " },
+    { ACT("{\"op\":\"chat_shapes\"},{\"op\":\"raw\"}"), "f: /adapters/1/actions/1: raw must be" },
+};
+
+/* Goal: the message begins with the file and the JSON Pointer of the fault. */
+static void faults_name_their_place(void **state)
+{
     struct rules_test t;
     (void)state;
     rules_begin(&t);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct str got = load(&t, "f", str_of(rows[i].text));
-        if (!str_starts(got, str_of(rows[i].at)))
-            fail_msg("%s: got \"%.*s\"", rows[i].text, STR_ARG(got));
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        struct str got = load(&t, "f", str_of(faults[i].text));
+        if (!str_starts(got, str_of(faults[i].at)))
+            fail_msg("%s: got \"%.*s\"", faults[i].text, STR_ARG(got));
     }
     rules_end(&t);
 }

@@ -204,90 +204,88 @@ static void thinking_and_cache(void **state)
     check_rows(rows, ARRAY_LEN(rows));
 }
 
+static const struct row turn_rows[] = {
+    { M, "{\"op\":\"drop_messages\",\"role\":\"assistant\",\"equals\":\";\"}",
+      "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\";\"}]}"
+      ",{\"role\":\"user\",\"content\":\";\"}]}",
+      "{\"messages\":[{\"role\":\"user\",\"content\":\";\"}]}" },
+    { C, "{\"op\":\"drop_messages\",\"role\":\"assistant\",\"equals\":\";\"}",
+      "{\"messages\":[{\"role\":\"assistant\",\"content\":\";\",\"tool_calls\":[{}]}]}", SAME },
+    { R, "{\"op\":\"map_roles\",\"map\":{\"system\":\"developer\"}}",
+      "{\"input\":[{\"role\":\"system\"},{\"role\":\"user\"},1]}",
+      "{\"input\":[{\"role\":\"developer\"},{\"role\":\"user\"},1]}" },
+    { R, "{\"op\":\"normalize_input\"}",
+      "{\"input\":[\"hi\",{\"role\":\"user\",\"content\":[]},{\"content\":\"x\"}]}",
+      "{\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_"
+      "text\",\"text\":\"hi\"}]},"
+      "{\"type\":\"message\",\"role\":\"user\",\"content\":[]},{\"content\":\"x\"}]}" },
+    { R, "{\"op\":\"environment_context\"}", "{\"input\":[]}", SAME },
+    { R, "{\"op\":\"reasoning_defaults\",\"summary\":\"auto\",\"include_encrypted\":true}",
+      "{\"reasoning\":{\"summary\":null},\"include\":[\"x\"],\"store\":false}",
+      "{\"reasoning\":{\"summary\":null},\"include\":[\"x\",\"reasoning.encrypted_content\"],"
+      "\"store\":false}" },
+    { R, "{\"op\":\"reasoning_defaults\",\"summary\":\"auto\",\"include_encrypted\":true}",
+      "{\"store\":false}", SAME },
+    { R, "{\"op\":\"reasoning_defaults\",\"include_encrypted\":true}", "{\"reasoning\":{}}", SAME },
+    { C, "{\"op\":\"lift_reasoning\"}", "{\"reasoning\":{\"effort\":\"high\",\"max_tokens\":1}}",
+      "{\"reasoning_effort\":\"high\"}" },
+    { C, "{\"op\":\"lift_reasoning\"}",
+      "{\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4095}}",
+      "{\"reasoning_effort\":\"low\"}" },
+    { C, "{\"op\":\"lift_reasoning\"}", "{\"reasoning\":{\"max_tokens\":16384}}",
+      "{\"reasoning_effort\":\"high\"}" },
+    { C, "{\"op\":\"lift_reasoning\"}",
+      "{\"extra_body\":{\"google\":{\"thinking_config\":{\"thinking_budget\":4096}}}}",
+      "{\"reasoning_effort\":\"medium\"}" },
+    { C, "{\"op\":\"lift_reasoning\"}", "{\"thinking_budget\":-1}", "{}" },
+    { C, "{\"op\":\"lift_reasoning\"}", "{\"enable_thinking\":false,\"thinking_budget\":9000}",
+      "{}" },
+    { C, "{\"op\":\"lift_reasoning\"}", "{\"reasoning_effort\":null}", SAME },
+    { C, "{\"op\":\"chat_shapes\"}", "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}",
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}" },
+    { C, "{\"op\":\"chat_shapes\"}",
+      "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}], "
+      "\"tool_choice\":\"auto\"}",
+      SAME },
+    { C, "{\"op\":\"chat_shapes\"}",
+      "{\"input\":[],\"tools\":[{\"type\":\"function\",\"name\":\"f\"}]}", SAME },
+    { M, "{\"op\":\"chat_shapes\"}", "{\"tools\":[{\"type\":\"function\",\"name\":\"f\"}]}", SAME },
+    { C,
+      "{\"op\":\"merge_tools\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\"}}"
+      ",{\"type\":\"x\"}]}",
+      "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"d\":1}},{\"type\" : "
+      "\"x\"}]}",
+      SAME },
+    { R,
+      "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\",\"n\":1},{\"name\":\"b\"}],"
+      "\"conflict\":\"file\"}",
+      "{\"tools\":[{\"name\":\"a\"},{\"name\":\"c\"}]}",
+      "{\"tools\":[{\"name\":\"a\",\"n\":1},{\"name\":\"c\"},{\"name\":\"b\"}]}" },
+    { R, "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"}],\"conflict\":\"both\"}",
+      "{\"tools\":[{\"name\":\"a\"}]}", "{\"tools\":[{\"name\":\"a\"},{\"name\":\"a\"}]}" },
+    { R,
+      "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"place\":"
+      "\"first\"}",
+      "{\"tools\":null}", "{\"tools\":[{\"name\":\"a\"},{\"name\":\"b\"}]}" },
+    { R, "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"}]}", "{\"tools\":\"x\"}", SAME },
+    { M,
+      "{\"op\":\"session\",\"target\":\"metadata.user_id\",\"scope\":\"global\",\"window\":"
+      "\"7d\"}",
+      "{\"metadata\":{\"user_id\":\"u\"}}", SAME },
+    { M,
+      "{\"op\":\"session\",\"target\":\"prompt_cache_key\",\"scope\":\"global\",\"window\":"
+      "\"7d\"}",
+      "{}", SAME },
+    { R,
+      "{\"op\":\"session\",\"target\":\"prompt_cache_key\",\"scope\":\"global\",\"window\":"
+      "\"7d\"}",
+      "{\"prompt_cache_key\":\"k\"}", SAME },
+};
+
 static void turns_and_tools(void **state)
 {
-    static const struct row rows[] = {
-        { M, "{\"op\":\"drop_messages\",\"role\":\"assistant\",\"equals\":\";\"}",
-          "{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\";\"}]}"
-          ",{\"role\":\"user\",\"content\":\";\"}]}",
-          "{\"messages\":[{\"role\":\"user\",\"content\":\";\"}]}" },
-        { C, "{\"op\":\"drop_messages\",\"role\":\"assistant\",\"equals\":\";\"}",
-          "{\"messages\":[{\"role\":\"assistant\",\"content\":\";\",\"tool_calls\":[{}]}]}", SAME },
-        { R, "{\"op\":\"map_roles\",\"map\":{\"system\":\"developer\"}}",
-          "{\"input\":[{\"role\":\"system\"},{\"role\":\"user\"},1]}",
-          "{\"input\":[{\"role\":\"developer\"},{\"role\":\"user\"},1]}" },
-        { R, "{\"op\":\"normalize_input\"}",
-          "{\"input\":[\"hi\",{\"role\":\"user\",\"content\":[]},{\"content\":\"x\"}]}",
-          "{\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_"
-          "text\",\"text\":\"hi\"}]},"
-          "{\"type\":\"message\",\"role\":\"user\",\"content\":[]},{\"content\":\"x\"}]}" },
-        { R, "{\"op\":\"environment_context\"}", "{\"input\":[]}", SAME },
-        { R, "{\"op\":\"reasoning_defaults\",\"summary\":\"auto\",\"include_encrypted\":true}",
-          "{\"reasoning\":{\"summary\":null},\"include\":[\"x\"],\"store\":false}",
-          "{\"reasoning\":{\"summary\":null},\"include\":[\"x\",\"reasoning.encrypted_content\"],"
-          "\"store\":false}" },
-        { R, "{\"op\":\"reasoning_defaults\",\"summary\":\"auto\",\"include_encrypted\":true}",
-          "{\"store\":false}", SAME },
-        { R, "{\"op\":\"reasoning_defaults\",\"include_encrypted\":true}", "{\"reasoning\":{}}",
-          SAME },
-        { C, "{\"op\":\"lift_reasoning\"}",
-          "{\"reasoning\":{\"effort\":\"high\",\"max_tokens\":1}}",
-          "{\"reasoning_effort\":\"high\"}" },
-        { C, "{\"op\":\"lift_reasoning\"}",
-          "{\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4095}}",
-          "{\"reasoning_effort\":\"low\"}" },
-        { C, "{\"op\":\"lift_reasoning\"}", "{\"reasoning\":{\"max_tokens\":16384}}",
-          "{\"reasoning_effort\":\"high\"}" },
-        { C, "{\"op\":\"lift_reasoning\"}",
-          "{\"extra_body\":{\"google\":{\"thinking_config\":{\"thinking_budget\":4096}}}}",
-          "{\"reasoning_effort\":\"medium\"}" },
-        { C, "{\"op\":\"lift_reasoning\"}", "{\"thinking_budget\":-1}", "{}" },
-        { C, "{\"op\":\"lift_reasoning\"}", "{\"enable_thinking\":false,\"thinking_budget\":9000}",
-          "{}" },
-        { C, "{\"op\":\"lift_reasoning\"}", "{\"reasoning_effort\":null}", SAME },
-        { C, "{\"op\":\"chat_shapes\"}", "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}",
-          "{\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}" },
-        { C, "{\"op\":\"chat_shapes\"}",
-          "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}], "
-          "\"tool_choice\":\"auto\"}",
-          SAME },
-        { C, "{\"op\":\"chat_shapes\"}",
-          "{\"input\":[],\"tools\":[{\"type\":\"function\",\"name\":\"f\"}]}", SAME },
-        { M, "{\"op\":\"chat_shapes\"}", "{\"tools\":[{\"type\":\"function\",\"name\":\"f\"}]}",
-          SAME },
-        { C,
-          "{\"op\":\"merge_tools\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\"}}"
-          ",{\"type\":\"x\"}]}",
-          "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"d\":1}},{\"type\" : "
-          "\"x\"}]}",
-          SAME },
-        { R,
-          "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\",\"n\":1},{\"name\":\"b\"}],"
-          "\"conflict\":\"file\"}",
-          "{\"tools\":[{\"name\":\"a\"},{\"name\":\"c\"}]}",
-          "{\"tools\":[{\"name\":\"a\",\"n\":1},{\"name\":\"c\"},{\"name\":\"b\"}]}" },
-        { R, "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"}],\"conflict\":\"both\"}",
-          "{\"tools\":[{\"name\":\"a\"}]}", "{\"tools\":[{\"name\":\"a\"},{\"name\":\"a\"}]}" },
-        { R,
-          "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"place\":"
-          "\"first\"}",
-          "{\"tools\":null}", "{\"tools\":[{\"name\":\"a\"},{\"name\":\"b\"}]}" },
-        { R, "{\"op\":\"merge_tools\",\"tools\":[{\"name\":\"a\"}]}", "{\"tools\":\"x\"}", SAME },
-        { M,
-          "{\"op\":\"session\",\"target\":\"metadata.user_id\",\"scope\":\"global\",\"window\":"
-          "\"7d\"}",
-          "{\"metadata\":{\"user_id\":\"u\"}}", SAME },
-        { M,
-          "{\"op\":\"session\",\"target\":\"prompt_cache_key\",\"scope\":\"global\",\"window\":"
-          "\"7d\"}",
-          "{}", SAME },
-        { R,
-          "{\"op\":\"session\",\"target\":\"prompt_cache_key\",\"scope\":\"global\",\"window\":"
-          "\"7d\"}",
-          "{\"prompt_cache_key\":\"k\"}", SAME },
-    };
     (void)state;
-    check_rows(rows, ARRAY_LEN(rows));
+    check_rows(turn_rows, ARRAY_LEN(turn_rows));
 }
 
 /* Goal: header ops with headers given twice, and what they count as added. */
