@@ -193,11 +193,33 @@ static struct json_node *after(struct json_node *n, struct json_node *top)
     return NULL;
 }
 
+/* ASCII that JSON may only spell as it is, or as \u00XX. */
+static bool is_plain(struct str key)
+{
+    for (size_t i = 0; i < key.n; i++)
+        if ((unsigned char)key.p[i] < ' ' || (unsigned char)key.p[i] > '~' || key.p[i] == '"' ||
+            key.p[i] == '\\' || key.p[i] == '/')
+            return false;
+    return true;
+}
+
+/* False only when no member of that text can have such a name: most bodies need no walk,
+ * which would make a node for each of their values. */
+static bool may_hold(struct str raw, const struct str_list *keys)
+{
+    for (size_t i = 0; i < keys->n; i++)
+        if (!is_plain(keys->v[i]) || str_contains(raw, keys->v[i]))
+            return true;
+    return str_contains(raw, S("\\u00"));
+}
+
 static bool strip_node(struct json_edit *e, struct json_node *top, void *arg)
 {
     const struct str_list *keys = arg;
     bool changed = false;
     struct json_node *next;
+    if (!may_hold(json_raw(e, top), keys))
+        return false;
     for (struct json_node *n = json_first(e, top); n != NULL; n = next) {
         bool member = json_type(json_parent(n)) == JSON_OBJECT;
         struct str name = member ? json_name(e, n) : S("");
