@@ -8,7 +8,8 @@
  *   Paths      /v1/messages (and /count_tokens), /v1/chat/completions, /v1/responses (and
  *              /compact, /input_tokens), /v1/models; anything else under /v1/ is echoed as
  *              JSON.  Any prefix may stand in front of /v1.  Any key but sk-invalid is right.
- *   Tools      a user text with "mock:tool" makes it call the first client tool offered.
+ *   Tools      a user text with "mock:tool" makes it call the first client tool offered,
+ *              "mock:tool=NAME" the one of that name.
  *   Headers    x-mock-tps: tokens per second; x-mock-tokens: number of text deltas;
  *              x-mock-fault (or the model's name): see mock_faults.h; x-mock-retry-after.
  *   Records    GET /requests (?last=N) and DELETE /requests: see mock_record.h.

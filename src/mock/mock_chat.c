@@ -37,12 +37,20 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
 
 static void read_tool(yyjson_val *tools, struct mock_ask *ask)
 {
-    yyjson_val *tool = yyjson_is_arr(tools) ? yyjson_arr_get_first(tools) : NULL;
-    struct str type = json_member_str(tool, S("type"));
-    ask->tool_custom = str_eq(type, S("custom"));
-    yyjson_val *inner = json_member(tool, ask->tool_custom ? S("custom") : S("function"));
-    ask->tool_name = json_member_str(inner, S("name"));
-    ask->tool_schema = json_member(inner, S("parameters"));
+    yyjson_val *tool;
+    yyjson_arr_iter iter;
+    if (!yyjson_is_arr(tools))
+        return;
+    yyjson_arr_iter_init(tools, &iter);
+    while (ask->tool_name.p == NULL && (tool = yyjson_arr_iter_next(&iter)) != NULL) {
+        bool custom = str_eq(json_member_str(tool, S("type")), S("custom"));
+        yyjson_val *inner = json_member(tool, custom ? S("custom") : S("function"));
+        if (!mock_takes_tool(ask, json_member_str(inner, S("name"))))
+            continue;
+        ask->tool_custom = custom;
+        ask->tool_name = json_member_str(inner, S("name"));
+        ask->tool_schema = json_member(inner, S("parameters"));
+    }
 }
 
 /* reasoning_effort, or the switches of compatible vendors (A2.9). */

@@ -130,7 +130,8 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
     }
 }
 
-/* The first tool that the client runs: one with a schema, or one whose schema is built in. */
+/* The first fitting tool that the client runs: one with a schema, or one whose schema is built in.
+ */
 static void read_tool(yyjson_val *tools, struct mock_ask *ask)
 {
     yyjson_val *tool;
@@ -143,9 +144,10 @@ static void read_tool(yyjson_val *tools, struct mock_ask *ask)
         ask->tool_schema = json_member(tool, S("input_schema"));
         if (ask->tool_schema == NULL && !str_starts(type, S("bash_")))
             continue;
+        if (!mock_takes_tool(ask, json_member_str(tool, S("name"))))
+            continue;
         ask->tool_name = json_member_str(tool, S("name"));
-        if (ask->tool_name.p != NULL)
-            return;
+        return;
     }
 }
 

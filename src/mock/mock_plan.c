@@ -81,7 +81,7 @@ static void plan_call(struct mock_plan *p)
     if (ask->tool_name.p == NULL || ask->tool_result.p != NULL ||
         !str_contains(ask->user_text, S("mock:tool")))
         return;
-    struct str input = S("text");
+    struct str input = mock_tool_input(ask->tool_name);
     if (!ask->tool_custom) {
         struct buf args;
         buf_init(&args, SIZE_MAX);

@@ -68,7 +68,7 @@ static void read_input(yyjson_val *input, struct mock_ask *ask)
             return;
 }
 
-/* The first function or custom tool; of a namespace, its first tool. */
+/* The first fitting function or custom tool, also of a namespace. */
 static void read_tools(yyjson_val *tools, struct str space, struct mock_ask *ask)
 {
     yyjson_val *tool;
@@ -81,7 +81,8 @@ static void read_tools(yyjson_val *tools, struct str space, struct mock_ask *ask
         struct str name = json_member_str(tool, S("name"));
         if (str_eq(type, S("namespace")) && space.p == NULL) {
             read_tools(json_member(tool, S("tools")), name, ask);
-        } else if (str_eq(type, S("function")) || str_eq(type, S("custom"))) {
+        } else if ((str_eq(type, S("function")) || str_eq(type, S("custom"))) &&
+                   mock_takes_tool(ask, name)) {
             ask->tool_name = name;
             ask->tool_namespace = space;
             ask->tool_custom = str_eq(type, S("custom"));

@@ -124,6 +124,9 @@ static struct str schema_type(yyjson_val *schema)
     return json_str(type);
 }
 
+/* Its output, mock-shell-42, is not a part of it: who sees that has run it. */
+#define SHELL_COMMAND "echo mock-shell-$((6*7))"
+
 static bool is_command(struct str name)
 {
     return str_eq(name, S("command")) || str_eq(name, S("cmd"));
@@ -166,7 +169,7 @@ static void fill_object(struct buf *out, yyjson_val *schema, int depth)
 static void fill_array(struct buf *out, struct str name, yyjson_val *schema, int depth)
 {
     if (is_command(name)) {
-        buf_add(out, S("[\"echo\",\"mock-shell\"]"));
+        buf_add(out, S("[\"bash\",\"-c\",\"" SHELL_COMMAND "\"]"));
         return;
     }
     buf_add_byte(out, '[');
@@ -220,7 +223,14 @@ static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth
     else if (str_eq(type, S("null")))
         buf_add(out, S("null"));
     else
-        buf_add(out, is_command(name) ? S("\"echo mock-shell\"") : S("\"text\""));
+        buf_add(out, is_command(name) ? S("\"" SHELL_COMMAND "\"") : S("\"text\""));
+}
+
+struct str mock_tool_input(struct str tool)
+{
+    if (str_eq(tool, S("exec"))) /* Codex's shell in code mode */
+        return S("text(await tools.exec_command({ cmd: \"" SHELL_COMMAND "\" }));\n");
+    return S("text");
 }
 
 void mock_fill_schema(struct buf *out, yyjson_val *schema)

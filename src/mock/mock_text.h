@@ -40,5 +40,7 @@ struct str mock_raw(struct arena *a, yyjson_val *val);
 
 /* A value that fits the JSON schema (object, required members, first of enum ...). */
 void mock_fill_schema(struct buf *out, yyjson_val *schema);
+/* The input of a custom tool, which is free text. */
+struct str mock_tool_input(struct str tool);
 
 #endif

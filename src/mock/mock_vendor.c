@@ -16,6 +16,23 @@ struct str mock_content_text(yyjson_val *content)
     return text;
 }
 
+/* What stands behind "mock:tool=" in the user's text, up to a blank or the end. */
+static struct str tool_asked_for(const struct mock_ask *ask)
+{
+    static const struct str mark = S_INIT("mock:tool=");
+    size_t n = 0, at = str_find(ask->user_text, mark);
+    struct str name = str_slice(ask->user_text, at + mark.n, ask->user_text.n);
+    while (n < name.n && name.p[n] > ' ')
+        n++;
+    return str_slice(name, 0, n);
+}
+
+bool mock_takes_tool(const struct mock_ask *ask, struct str name)
+{
+    struct str asked = tool_asked_for(ask);
+    return name.n > 0 && (asked.n == 0 || str_eq(asked, name));
+}
+
 bool mock_is_filled_array(yyjson_val *object, struct str name)
 {
     yyjson_val *val = json_member(object, name);

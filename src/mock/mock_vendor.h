@@ -64,6 +64,8 @@ extern const struct mock_vendor mock_messages, mock_chat, mock_responses;
 
 /* Text of a content: a string, or the last part that has a `text`. */
 struct str mock_content_text(yyjson_val *content);
+/* Whether a client's tool of that name may be called: the user's text can ask for another. */
+bool mock_takes_tool(const struct mock_ask *ask, struct str name);
 /* "Field required" and the like for a member that must be a non-empty array. */
 bool mock_is_filled_array(yyjson_val *object, struct str name);
 

@@ -240,9 +240,9 @@ static void messages_streams(void **state)
           "\"n\":{\"type\":\"integer\"}},\"required\":[\"n\"]}}],\"messages\":[{\"role\":\"user\","
           "\"content\":[{\"type\":\"text\",\"text\":\"mock:tool\"}]}]}"));
     assert_str(buf_str(&r.client.kinds), S("M<p.><.><.>DS"));
-    assert_str(buf_str(&r.client.call), S("{\"command\":\"echo mock-shell\",\"n\":1}"));
+    assert_str(buf_str(&r.client.call), S("{\"command\":\"echo mock-shell-$((6*7))\",\"n\":1}"));
     assert_str(buf_str(&r.client.thinking), r.plan.thinking.text);
-    HAS(r, "\"name\":\"sh\",\"input\":{\"command\":\"echo mock-shell\",\"n\":1}");
+    HAS(r, "\"name\":\"sh\",\"input\":{\"command\":\"echo mock-shell-$((6*7))\",\"n\":1}");
     HAS(r, "\"stop_reason\":\"tool_use\"");
     run_done(&r);
     run(&r, &mock_messages,
@@ -293,6 +293,36 @@ static void check_terminal(struct run *r)
     assert_str(str_slice(last, at + 11, last.n - 1), body);
 }
 
+/* Goal: "mock:tool=NAME" chooses the tool in every protocol; a name nobody has chooses none. */
+static void user_names_the_tool(void **state)
+{
+    (void)state;
+    struct run r;
+    run(&r, &mock_messages,
+        S("{\"model\":\"m\",\"max_tokens\":900,\"tools\":[{\"name\":\"Ba\",\"input_schema\":{}},{"
+          "\"name\":\"Bash\",\"input_schema\":{}}],\"messages\":[{\"role\":\"user\","
+          "\"content\":\"mock:tool=Bash now\"}]}"));
+    HAS(r, "\"name\":\"Bash\"");
+    run_done(&r);
+    run(&r, &mock_chat,
+        S("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"mock:tool=exec\"}],"
+          "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":"
+          "\"custom\",\"custom\":{\"name\":\"exec\"}}]}"));
+    assert_true(str_starts(buf_str(&r.client.call), S("text(await tools.exec_command({ cmd: ")));
+    run_done(&r);
+    run(&r, &mock_responses,
+        S("{\"model\":\"m\",\"input\":\"mock:tool=f\\n\",\"tools\":[{\"type\":\"custom\","
+          "\"name\":\"g\"},{\"type\":\"namespace\",\"name\":\"ns\",\"tools\":[{\"type\":"
+          "\"function\",\"name\":\"ff\"},{\"type\":\"function\",\"name\":\"f\"}]}]}"));
+    HAS(r, "\"name\":\"f\",\"namespace\":\"ns\"");
+    run_done(&r);
+    run(&r, &mock_responses,
+        S("{\"model\":\"m\",\"input\":\"mock:tool=h\",\"tools\":[{\"type\":\"custom\",\"name\":"
+          "\"g\"}]}"));
+    assert_false(r.plan.has_call);
+    run_done(&r);
+}
+
 static void responses_streams(void **state)
 {
     (void)state;
@@ -313,7 +343,8 @@ static void responses_streams(void **state)
           "\"name\":\"ns\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{"
           "\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"array\"}}}}]}]}"));
     assert_str(buf_str(&r.client.kinds), S("CP<(.;)><.;>S"));
-    assert_str(buf_str(&r.client.call), S("{\"command\":[\"echo\",\"mock-shell\"]}"));
+    assert_str(buf_str(&r.client.call),
+               S("{\"command\":[\"bash\",\"-c\",\"echo mock-shell-$((6*7))\"]}"));
     check_terminal(&r);
     HAS(r, "\"name\":\"f\",\"namespace\":\"ns\",\"arguments\":");
     run_done(&r);
@@ -454,10 +485,15 @@ static void pieces_keep_characters_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_streams),     cmocka_unit_test(chat_streams),
-        cmocka_unit_test(responses_streams),    cmocka_unit_test(wishes_shape_the_text),
-        cmocka_unit_test(fault_names_are_read), cmocka_unit_test(faults_spoil_the_stream),
-        cmocka_unit_test(faults_spoil_bodies),  cmocka_unit_test(pieces_keep_characters_whole),
+        cmocka_unit_test(messages_streams),
+        cmocka_unit_test(chat_streams),
+        cmocka_unit_test(responses_streams),
+        cmocka_unit_test(user_names_the_tool),
+        cmocka_unit_test(wishes_shape_the_text),
+        cmocka_unit_test(fault_names_are_read),
+        cmocka_unit_test(faults_spoil_the_stream),
+        cmocka_unit_test(faults_spoil_bodies),
+        cmocka_unit_test(pieces_keep_characters_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
