@@ -128,6 +128,7 @@ int demo_run(const char *binary)
         fprintf(stderr, "cc-proxy demo: cannot start %s\n", binary);
         return 1;
     }
+    signal(SIGPIPE, SIG_IGN); /* `demo | head`: still stop what was started */
     int e = wait_for(ports[0]) && wait_for(ports[1]) ? 0 : -1;
     for (size_t i = 0; i < ARRAY_LEN(samples) && e == 0; i++)
         e = show(&samples[i], ports[i]);

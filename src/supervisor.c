@@ -629,13 +629,9 @@ int supervisor_run(struct supervisor_settings *settings)
     if (e < 0) {
         struct str why = buf_len(&error) > 0 ? buf_str(&error) : str_of(strerror(-e));
         fprintf(stderr, "cc-proxy: " STR_FMT "\n", STR_ARG(why));
-        s->exit_code = 2;
         stop(s, SIGINT, 2);
-        if (s->simulator_runs)
-            uv_process_kill(&s->simulator, SIGTERM);
-    } else {
-        loop_run(&s->loop);
     }
+    loop_run(&s->loop); /* after a failure: until everything started has ended */
     buf_done(&error);
     int code = s->exit_code;
     teardown(s);
