@@ -98,14 +98,16 @@ void buf_add_u64(struct buf *b, uint64_t n)
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;
+    size_t room = b->p != NULL && !b->overflow ? b->cap - b->to : 0;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(room > 0 ? b->p + b->to : NULL, room, fmt, args);
     va_end(args);
     must(n >= 0);
     char *at = buf_reserve(b, (size_t)n + 1);
     if (at != NULL) {
-        vsnprintf(at, (size_t)n + 1, fmt, again);
+        if ((size_t)n >= room) /* it was cut, or there was nowhere to put it */
+            vsnprintf(at, (size_t)n + 1, fmt, again);
         b->to += (size_t)n;
     }
     va_end(again);

@@ -1,6 +1,5 @@
 #include "log_line.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -103,16 +102,66 @@ static void add_json(struct str s, struct buf *out)
     }
 }
 
+static void add_int(int64_t n, struct buf *out)
+{
+    if (n < 0)
+        buf_add_byte(out, '-');
+    buf_add_u64(out, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+}
+
+/* Times in milliseconds have three decimals at most: those need no printf. */
+static void add_double(double x, struct buf *out)
+{
+    double thousands = x * 1000.0;
+    if (!(fabs(thousands) < 1e15) || (double)(int64_t)thousands / 1000.0 != x) {
+        buf_addf(out, "%.15g", x);
+        return;
+    }
+    int64_t n = (int64_t)thousands;
+    if (n < 0)
+        buf_add_byte(out, '-');
+    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    buf_add_u64(out, u / 1000);
+    char decimals[] = { '.', (char)('0' + u / 100 % 10), (char)('0' + u / 10 % 10),
+                        (char)('0' + u % 10) };
+    size_t length = sizeof(decimals);
+    while (length > 1 && decimals[length - 1] == '0')
+        length--;
+    if (length > 1)
+        buf_add(out, (struct str){ decimals, length });
+}
+
+/* n in decimal with leading zeros. */
+static void add_digits(int n, int width, struct buf *out)
+{
+    char digits[4];
+    must(width <= (int)sizeof(digits));
+    for (int i = width - 1; i >= 0; i--, n /= 10)
+        digits[i] = (char)('0' + n % 10);
+    buf_add(out, (struct str){ digits, (size_t)width });
+}
+
+static void add_clock(const struct tm *t, int64_t unix_ms, struct buf *out)
+{
+    add_digits(t->tm_hour, 2, out);
+    buf_add_byte(out, ':');
+    add_digits(t->tm_min, 2, out);
+    buf_add_byte(out, ':');
+    add_digits(t->tm_sec, 2, out);
+    buf_add_byte(out, '.');
+    add_digits((int)(unix_ms % 1000), 3, out);
+}
+
 /* Everything but texts, which differ between the formats. */
 static void add_plain(const struct log_field *f, struct buf *out)
 {
     switch (f->type) {
     case LOG_FIELD_INT:
-        buf_addf(out, "%" PRId64, f->number);
+        add_int(f->number, out);
         break;
     case LOG_FIELD_DOUBLE:
         if (isfinite(f->real))
-            buf_addf(out, "%.15g", f->real);
+            add_double(f->real, out);
         else
             buf_add(out, S("null"));
         break;
@@ -129,20 +178,28 @@ static void add_plain(const struct log_field *f, struct buf *out)
 
 static void add_member(const char *name, const char *value, struct buf *out)
 {
-    buf_addf(out, ",\"%s\":", name);
+    buf_add(out, S(",\""));
+    buf_add(out, str_of(name));
+    buf_add(out, S("\":"));
     add_quoted(str_of(value), out);
 }
 
 static void json_line(const struct log_line *l, const struct tm *t, struct buf *out)
 {
     static const char *const levels[] = { "debug", "info", "warning", "error" };
-    buf_addf(out, "{\"timestamp\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", t->tm_year + 1900,
-             t->tm_mon + 1, t->tm_mday, t->tm_hour, t->tm_min, t->tm_sec, (int)(l->unix_ms % 1000));
+    buf_add(out, S("{\"timestamp\":\""));
+    add_digits(t->tm_year + 1900, 4, out);
+    buf_add_byte(out, '-');
+    add_digits(t->tm_mon + 1, 2, out);
+    buf_add_byte(out, '-');
+    add_digits(t->tm_mday, 2, out);
+    buf_add_byte(out, 'T');
+    add_clock(t, l->unix_ms, out);
+    buf_add(out, S("Z\""));
     add_member("level", levels[l->level], out);
     add_member("event", l->event, out);
     add_member("logger", l->logger, out);
-    add_member("app", "CC_CX_Proxy", out);
-    add_member("version", CCP_VERSION, out);
+    buf_add(out, S(",\"app\":\"CC_CX_Proxy\",\"version\":\"" CCP_VERSION "\""));
     for (size_t i = 0; i < l->n; i++) {
         const struct log_field *f = &l->fields[i];
         if (f->name[0] == '\0')
@@ -172,8 +229,8 @@ static bool needs_quotes(struct str s)
 static void console_line(const struct log_line *l, const struct tm *t, struct buf *out)
 {
     static const char *const levels[] = { "DEBUG", "INFO ", "WARN ", "ERROR" };
-    buf_addf(out, "%02d:%02d:%02d.%03d %s %s", t->tm_hour, t->tm_min, t->tm_sec,
-             (int)(l->unix_ms % 1000), levels[l->level], l->event);
+    add_clock(t, l->unix_ms, out);
+    buf_addf(out, " %s %s", levels[l->level], l->event);
     for (size_t i = 0; i < l->n; i++) {
         const struct log_field *f = &l->fields[i];
         if (f->name[0] == '\0')
