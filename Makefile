@@ -34,8 +34,8 @@ fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
 	@tools/setup lint
 	@tools/fuzz $(SECONDS) $(HARNESS)
 
-bench: build ## measure
-	@bench/run
+bench: build ## CPU time per request against nginx (needs nginx and wrk)
+	@bench/bench.py
 
 lint: ## style, format, static analysis, and a clang build
 	@tools/setup lint
