@@ -29,6 +29,15 @@ def run(*args, env=None, cwd=None, timeout=30):
                           capture_output=True, text=True, check=False)
 
 
+def until(condition, timeout=PATIENCE):
+    """Waits for what no event tells of; gives the condition's value."""
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+    return value
+
+
 class Proxy:
     """`cc-proxy serve` on ephemeral ports. Settings are keyword arguments."""
 
