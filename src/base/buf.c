@@ -81,7 +81,11 @@ void buf_add(struct buf *b, struct str s)
 
 void buf_add_byte(struct buf *b, char c)
 {
-    buf_add(b, (struct str){ &c, 1 });
+    bool fits = b->to < b->cap && !b->overflow && b->to - b->from < b->limit_bytes;
+    if (fits)
+        b->p[b->to++] = c;
+    else
+        buf_add(b, (struct str){ &c, 1 });
 }
 
 void buf_add_u64(struct buf *b, uint64_t n)

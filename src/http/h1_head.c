@@ -1,11 +1,12 @@
 #include "h1_head.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "mem.h"
 
-enum { METHOD_BYTES_MAX = 32, VERSION_BYTES = 8 /* "HTTP/1.1" */ };
+enum { METHOD_BYTES_MAX = 32, VERSION_BYTES = 8 /* "HTTP/1.1" */, FIELDS_FIRST = 16 };
 
 /* Everything else is 405 in every router. */
 static const struct str methods[] = {
@@ -28,11 +29,9 @@ struct h1_head *h1_head_new(const struct h1_limits *limits)
     h->limits = limits;
     h->head.content_length = -1;
     /* the list doubles as it grows: at most four times its final size in all */
-    arena_init(&h->arena, (limits->fields_max + 16) *
-                                  (sizeof(struct h1_field) + sizeof(struct http_header) * 4) +
-                              limits->header_bytes);
+    arena_init(&h->arena,
+               (limits->fields_max + 16) * sizeof(struct http_header) * 4 + limits->header_bytes);
     buf_init(&h->text, limits->header_bytes);
-    h->fields = arena_new(&h->arena, struct h1_field, limits->fields_max);
     return h;
 }
 
@@ -42,6 +41,7 @@ void h1_head_free(struct h1_head *h)
         return;
     buf_done(&h->text);
     arena_done(&h->arena);
+    free(h->fields);
     free(h);
 }
 
@@ -166,11 +166,23 @@ static int field_piece(struct h1_head *h, struct str piece, size_t *n)
     return h->text.overflow ? refuse(h, E_HEADERS_TOO_LARGE, "header over the limit") : 0;
 }
 
+/* The field being read. */
+static struct h1_field *open_field(struct h1_head *h)
+{
+    if (h->fields_n == h->fields_cap) {
+        size_t cap = h->fields_cap > 0 ? h->fields_cap * 2 : FIELDS_FIRST;
+        h->fields = mem_realloc(h->fields, cap * sizeof(*h->fields));
+        memset(h->fields + h->fields_cap, 0, (cap - h->fields_cap) * sizeof(*h->fields));
+        h->fields_cap = cap;
+    }
+    return &h->fields[h->fields_n];
+}
+
 int h1_head_name(struct h1_head *h, struct str piece)
 {
     if (h->fields_n == h->limits->fields_max)
         return refuse(h, E_HEADERS_TOO_LARGE, "too many header fields");
-    struct h1_field *f = &h->fields[h->fields_n];
+    struct h1_field *f = open_field(h);
     if (f->name_n == 0)
         f->name_at = buf_len(&h->text);
     return field_piece(h, piece, &f->name_n);
@@ -179,7 +191,7 @@ int h1_head_name(struct h1_head *h, struct str piece)
 int h1_head_value(struct h1_head *h, struct str piece)
 {
     must(h->fields_n < h->limits->fields_max);
-    struct h1_field *f = &h->fields[h->fields_n];
+    struct h1_field *f = open_field(h);
     if (f->value_n == 0)
         f->value_at = buf_len(&h->text);
     return field_piece(h, piece, &f->value_n);
@@ -188,7 +200,8 @@ int h1_head_value(struct h1_head *h, struct str piece)
 int h1_head_field_end(struct h1_head *h)
 {
     must(h->fields_n < h->limits->fields_max);
-    struct h1_field *f = &h->fields[h->fields_n++];
+    struct h1_field *f = open_field(h);
+    h->fields_n++;
     char *name = h->text.p + h->text.from + f->name_at;
     for (size_t i = 0; i < f->name_n; i++)
         name[i] = (char)str_lower_byte((unsigned char)name[i]);

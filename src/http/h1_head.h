@@ -32,8 +32,8 @@ struct h1_head {
     const struct h1_limits *limits;
     struct arena arena;
     struct buf text;
-    struct h1_field *fields; /* limits->fields_max of them */
-    size_t fields_n;
+    struct h1_field *fields; /* on the heap; at most limits->fields_max */
+    size_t fields_n, fields_cap;
     size_t raw_bytes;
     enum h1_line_part part;
     size_t method_n, target_n, version_n; /* one after the other in text */
