@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "buf.h"
 #include "json.h"
 
 void watch_init(struct watch *w, enum protocol protocol)
@@ -18,16 +19,22 @@ static void copy_text(char *to, size_t size, struct str s)
     to[n] = '\0';
 }
 
+/* protocols.md EW3 rule 9: fractions are cut, negatives are 0, what is no number is absent. */
 static void read_count(yyjson_val *object, const char *name, int64_t *count)
 {
-    uint64_t n;
-    if (json_member_u64(object, str_of(name), &n) && n <= INT64_MAX)
-        *count = (int64_t)n;
+    yyjson_val *v = json_member(object, str_of(name));
+    if (!yyjson_is_num(v))
+        return;
+    double x = yyjson_get_num(v);
+    if (x < 0x1p62)
+        *count = x > 0 ? (int64_t)x : 0;
 }
 
-/* The names of all three protocols; those that are there count. */
+/* The names of all three protocols and the de-facto ones of A2.7; those that are there count. */
 static void read_usage(struct usage *u, yyjson_val *usage)
 {
+    if (yyjson_is_arr(usage))
+        usage = yyjson_arr_get_first(usage);
     if (!yyjson_is_obj(usage))
         return;
     read_count(usage, "input_tokens", &u->input_tokens);
@@ -36,6 +43,7 @@ static void read_usage(struct usage *u, yyjson_val *usage)
     read_count(usage, "completion_tokens", &u->output_tokens);
     read_count(usage, "cache_read_input_tokens", &u->cache_read_tokens);
     read_count(usage, "cache_creation_input_tokens", &u->cache_write_tokens);
+    read_count(usage, "cached_tokens", &u->cache_read_tokens);
     read_count(usage, "prompt_cache_hit_tokens", &u->cache_read_tokens);
     static const char *const details[] = { "input_tokens_details", "prompt_tokens_details" };
     for (size_t i = 0; i < ARRAY_LEN(details); i++) {
@@ -54,10 +62,12 @@ static void read_reply(struct watch *w, yyjson_val *v)
     if (!yyjson_is_obj(inner))
         inner = v;
     copy_text(w->model, sizeof(w->model), json_member_str(inner, S("model")));
+    yyjson_val *first_choice = yyjson_arr_get_first(json_member(v, S("choices")));
+    read_usage(&w->usage, json_member(first_choice, S("usage")));
     read_usage(&w->usage, json_member(inner, S("usage")));
     if (inner != v)
         read_usage(&w->usage, json_member(v, S("usage")));
-    if (w->protocol == PROTOCOL_RESPONSES && inner != v)
+    if (w->protocol == PROTOCOL_RESPONSES)
         copy_text(w->response_id, sizeof(w->response_id), json_member_str(inner, S("id")));
 }
 
@@ -71,36 +81,138 @@ void watch_json(struct watch *w, struct str body)
     yyjson_doc_free(doc);
 }
 
+/* --- a look at an event without parsing it; it may be cut off or not be JSON at all --- */
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        p++;
+    return p;
+}
+
+/* p is at the quote; end when the string does not end. */
+static const char *skip_string(const char *p, const char *end)
+{
+    for (p++; p < end; p++) {
+        if (*p == '"')
+            return p + 1;
+        if (*p == '\\')
+            p++;
+    }
+    return end;
+}
+
+static const char *skip_value(const char *p, const char *end)
+{
+    size_t depth = 0;
+    while (p < end) {
+        char c = *p;
+        if (c == '"') {
+            p = skip_string(p, end);
+        } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
+            return p;
+        } else {
+            depth += c == '{' || c == '[';
+            depth -= c == '}' || c == ']';
+            p++;
+        }
+    }
+    return end;
+}
+
+/* The next member of an object; *rest begins behind its brace.  Both are raw text. */
+static bool next_member(struct str *rest, struct str *ret_name, struct str *ret_value)
+{
+    const char *p = rest->p, *end = rest->p + rest->n;
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == ','))
+        p++;
+    if (p == end || *p != '"')
+        return false;
+    const char *name = p;
+    p = skip_string(p, end);
+    *ret_name = (struct str){ name, (size_t)(p - name) };
+    p = skip_blanks(p, end);
+    if (p == end || *p != ':')
+        return false;
+    const char *value = skip_blanks(p + 1, end);
+    p = skip_value(value, end);
+    if (p == end)
+        return false; /* cut off */
+    *ret_value = str_trim((struct str){ value, (size_t)(p - value) });
+    *rest = (struct str){ p, (size_t)(end - p) };
+    return true;
+}
+
+/* The text of a string without escapes; else empty.  Names of kinds have none. */
+static struct str plain_string(struct str raw)
+{
+    if (raw.n < 2 || raw.p[0] != '"' || raw.p[raw.n - 1] != '"')
+        return S("");
+    return str_slice(raw, 1, raw.n - 1);
+}
+
+static bool is_something(struct str raw)
+{
+    return raw.n > 0 && !str_eq(raw, S("null"));
+}
+
+struct head {
+    struct str type, error, sequence; /* raw values of the event's own members */
+};
+
+/* Vendors write the type first, and then the number: mostly this is a look at the beginning.  Of
+ * chat, which has no types, only events that speak of an error come here. */
+static struct head read_head(const struct watch *w, struct str data)
+{
+    struct head head = { S(""), S(""), S("") };
+    if (data.n == 0 || data.p[0] != '{')
+        return head;
+    struct str rest = str_slice(data, 1, data.n), name, value;
+    while (next_member(&rest, &name, &value)) {
+        if (str_eq(name, S("\"type\"")))
+            head.type = value;
+        else if (str_eq(name, S("\"error\"")))
+            head.error = value;
+        else if (str_eq(name, S("\"sequence_number\"")))
+            head.sequence = value;
+        if (w->protocol != PROTOCOL_CHAT && head.type.n > 0 &&
+            (head.sequence.n > 0 || w->protocol == PROTOCOL_MESSAGES))
+            break;
+    }
+    return head;
+}
+
+/* Takes *rest behind the next member of this name, at any depth: quotes inside strings are
+ * escaped, so what looks like a name is a string, and only a name has a colon behind it. */
+static bool find_member(struct str *rest, struct str quoted_name, struct str *ret_raw)
+{
+    for (;;) {
+        size_t at = str_find(*rest, quoted_name);
+        if (at == rest->n)
+            return false;
+        *rest = str_slice(*rest, at + quoted_name.n, rest->n);
+        const char *end = rest->p + rest->n, *p = skip_blanks(rest->p, end);
+        if (p == end || *p != ':')
+            continue;
+        p = skip_blanks(p + 1, end);
+        /* of a container the brace is enough */
+        const char *value_end = p < end && (*p == '{' || *p == '[') ? p + 1 : skip_value(p, end);
+        *ret_raw = str_trim((struct str){ p, (size_t)(value_end - p) });
+        return value_end < end;
+    }
+}
+
+/* The first value of this name that is neither null nor "". */
+static struct str sniff(struct str data, struct str quoted_name)
+{
+    struct str raw;
+    while (find_member(&data, quoted_name, &raw))
+        if (is_something(raw) && !str_eq(raw, S("\"\"")))
+            return raw;
+    return S("");
+}
+
 /* --- events --- */
-
-/* The value of the first "type" member in the text.  Inside JSON strings quotes are
- * escaped, so what looks like a member is one; of several the outermost is
- * written first by all vendors. */
-static struct str sniff_member(struct str data, struct str quoted_name)
-{
-    size_t i = str_find(data, quoted_name);
-    struct str rest = str_trim(str_slice(data, i + quoted_name.n, data.n));
-    if (rest.n < 2 || rest.p[0] != ':')
-        return S("");
-    rest = str_trim(str_slice(rest, 1, rest.n));
-    if (rest.n < 2 || rest.p[0] != '"')
-        return S("");
-    rest = str_slice(rest, 1, rest.n);
-    return str_slice(rest, 0, str_index(rest, '"'));
-}
-
-static void sniff_sequence(struct watch *w, struct str data)
-{
-    static const struct str name = S_INIT("\"sequence_number\":");
-    size_t i = str_find(data, name);
-    struct str rest = str_trim(str_slice(data, i + name.n, data.n));
-    size_t n = 0;
-    while (n < rest.n && rest.p[n] >= '0' && rest.p[n] <= '9')
-        n++;
-    uint64_t sequence;
-    if (n > 0 && str_to_u64(str_slice(rest, 0, n), &sequence) == 0 && sequence < INT64_MAX)
-        w->next_sequence = (int64_t)sequence + 1;
-}
 
 static void messages_event(struct watch *w, struct str type, struct str data)
 {
@@ -111,7 +223,7 @@ static void messages_event(struct watch *w, struct str type, struct str data)
         watch_json(w, data);
     } else if (str_eq(type, S("message_delta"))) {
         watch_json(w, data);
-        if (sniff_member(data, S("\"stop_reason\"")).n > 0 && w->end == WATCH_OPEN)
+        if (sniff(data, S("\"stop_reason\"")).n > 0)
             w->end = WATCH_FINISHED;
     } else if (str_eq(type, S("message_stop"))) {
         w->end = WATCH_ENDED;
@@ -122,7 +234,6 @@ static void messages_event(struct watch *w, struct str type, struct str data)
 
 static void responses_event(struct watch *w, struct str type, struct str data)
 {
-    sniff_sequence(w, data);
     if (str_eq(type, S("error"))) {
         w->end = WATCH_FAILED;
         return;
@@ -143,46 +254,104 @@ static void responses_event(struct watch *w, struct str type, struct str data)
     }
 }
 
-static void chat_event(struct watch *w, struct str data)
+static bool is_over(const struct watch *w)
 {
-    if (str_starts(str_trim(str_slice(data, 1, data.n)), S("\"error\"")) &&
-        !str_contains(data, S("\"choices\""))) {
+    return w->end == WATCH_ENDED || w->end == WATCH_FAILED;
+}
+
+static void chat_event(struct watch *w, struct str name, struct str data)
+{
+    if (is_over(w))
+        return;
+    bool is_error = str_eq(name, S("error"));
+    if (is_error ||
+        (str_contains(data, S("\"error\"")) && is_something(read_head(w, data).error))) {
         w->end = WATCH_FAILED;
         return;
     }
-    if (!w->begun || str_contains(data, S("\"usage\""))) {
+    if (!w->begun || sniff(data, S("\"usage\"")).n > 0) {
         w->begun = true;
         watch_json(w, data);
     }
-    if (w->end == WATCH_OPEN && sniff_member(data, S("\"finish_reason\"")).n > 0)
+    struct str reason = sniff(data, S("\"finish_reason\""));
+    if (str_eq(reason, S("\"error\"")) || str_eq(reason, S("\"insufficient_system_resource\"")))
+        w->end = WATCH_FAILED;
+    else if (reason.n > 0)
         w->end = WATCH_FINISHED;
+}
+
+static void read_sequence(struct watch *w, struct str raw)
+{
+    uint64_t sequence;
+    if (str_to_u64(raw, &sequence) == 0 && sequence < INT64_MAX)
+        w->next_sequence = (int64_t)sequence + 1;
+}
+
+/* Messages and responses.  What follows the end is ignored, but for its number. */
+static void typed_event(struct watch *w, struct str name, struct str data)
+{
+    struct head head = read_head(w, data);
+    read_sequence(w, head.sequence);
+    if (is_over(w))
+        return;
+    struct str type = plain_string(head.type);
+    if (type.n == 0 || str_eq(name, S("error")))
+        type = name;
+    if (type.n == 0 && is_something(head.error))
+        type = S("error");
+    if (w->protocol == PROTOCOL_MESSAGES)
+        messages_event(w, type, data);
+    else
+        responses_event(w, type, data);
+}
+
+/* Only of chat it is the terminal event: the others' replies are not complete without their own. */
+static void done_marker(struct watch *w)
+{
+    if (w->end == WATCH_FINISHED || (w->end == WATCH_OPEN && w->protocol == PROTOCOL_CHAT))
+        w->end = WATCH_ENDED;
 }
 
 static void one_event(struct watch *w, struct str name, struct str data)
 {
-    struct str text = str_trim(data);
-    if (text.n == 0)
+    data = str_trim(data);
+    if (data.n == 0)
         return;
     w->events++;
-    if (str_eq(text, S("[DONE]"))) {
-        if (w->end != WATCH_FAILED)
-            w->end = WATCH_ENDED;
-        return;
-    }
-    if (w->protocol == PROTOCOL_CHAT) {
-        if (str_eq(name, S("error")))
-            w->end = WATCH_FAILED;
-        else
-            chat_event(w, text);
-        return;
-    }
-    struct str type = sniff_member(str_slice(text, 0, 256), S("\"type\""));
-    if (type.n == 0 || str_eq(name, S("error")))
-        type = name;
-    if (w->protocol == PROTOCOL_MESSAGES)
-        messages_event(w, type, text);
+    if (str_eq(data, S("[DONE]")))
+        done_marker(w);
+    else if (w->protocol == PROTOCOL_CHAT)
+        chat_event(w, name, data);
     else
-        responses_event(w, type, text);
+        typed_event(w, name, data);
+}
+
+/* --- lines --- */
+
+static const char *find_byte(const char *p, const char *end, char c)
+{
+    const char *at = p < end ? memchr(p, c, (size_t)(end - p)) : NULL;
+    return at != NULL ? at : end;
+}
+
+struct lines {
+    const char *p, *end;
+    const char *cr; /* the first CR at or after p, or end: so both bytes are looked for once */
+};
+
+/* Lines end in LF, CRLF or CR.  A BOM before one is skipped. */
+static struct str next_line(struct lines *l)
+{
+    static const struct str bom = S_INIT("\xEF\xBB\xBF");
+    const char *eol = find_byte(l->p, l->cr, '\n');
+    struct str line = { l->p, (size_t)(eol - l->p) };
+    l->p = eol < l->end ? eol + 1 : l->end;
+    if (eol == l->cr && eol < l->end) {
+        if (l->p < l->end && *l->p == '\n')
+            l->p++;
+        l->cr = find_byte(l->p, l->end, '\r');
+    }
+    return str_starts(line, bom) ? str_slice(line, bom.n, line.n) : line;
 }
 
 static struct str field_value(struct str line, size_t name_bytes)
@@ -191,34 +360,38 @@ static struct str field_value(struct str line, size_t name_bytes)
     return v.n > 0 && v.p[0] == ' ' ? str_slice(v, 1, v.n) : v;
 }
 
-/* Lines end in LF, CRLF or CR. */
-static struct str next_line(struct str *rest)
-{
-    size_t lf = str_index(*rest, '\n');
-    struct str line = str_slice(*rest, 0, lf);
-    size_t cr = str_index(line, '\r');
-    line.n = cr;
-    *rest = str_slice(*rest, cr + 1 < lf ? cr + 1 : lf + 1, rest->n);
-    return line;
-}
-
-/* Multi-line data is rare and never holds what we look for split in two, so its
- * lines are taken as one slice from the first to the last. */
-void watch_events(struct watch *w, struct str events)
+/* One event.  Data of several lines, which is rare, is joined in a copy. */
+static void watch_event(struct watch *w, struct lines *l)
 {
     struct str name = S(""), data = S("");
-    while (events.n > 0) {
-        struct str line = next_line(&events);
-        if (str_starts(line, S("data:"))) {
-            struct str value = field_value(line, 5);
-            data =
-                data.n == 0 ? value : (struct str){ data.p, (size_t)(value.p + value.n - data.p) };
+    struct buf joined;
+    buf_init(&joined, SIZE_MAX);
+    while (l->p < l->end) {
+        struct str line = next_line(l);
+        if (line.n == 0)
+            break;
+        if (str_starts(line, S("data:")) && data.n == 0) {
+            data = field_value(line, 5);
+        } else if (str_starts(line, S("data:"))) {
+            if (buf_len(&joined) == 0)
+                buf_add(&joined, data);
+            buf_add_byte(&joined, '\n');
+            buf_add(&joined, field_value(line, 5));
+            data = buf_str(&joined);
         } else if (str_starts(line, S("event:"))) {
             name = field_value(line, 6);
-        } else if (line.n == 0) {
-            one_event(w, name, data);
-            name = data = S("");
         }
     }
     one_event(w, name, data);
+    buf_done(&joined);
+}
+
+void watch_events(struct watch *w, struct str events)
+{
+    struct lines l = { .p = events.p, .end = events.p + events.n };
+    if (events.n == 0)
+        return;
+    l.cr = find_byte(l.p, l.end, '\r');
+    while (l.p < l.end)
+        watch_event(w, &l);
 }

@@ -3,9 +3,12 @@
  *
  * Contract
  *   Input      whole SSE events, verbatim (watch_events), or a whole JSON reply
- *              (watch_json).  Nothing is changed.
- *   Output     the members of struct watch.
- *   Cost       one look at each line; only the few events that carry usage or ids are parsed.
+ *              (watch_json).  Nothing is changed.  The last event may lack its empty line or
+ *              be cut off; then what is known of it counts.
+ *   Output     the members of struct watch.  What follows the end changes only `events` and
+ *              `next_sequence`.  [DONE] ends chat, and messages whose stop reason is known.
+ *   Cost       linear, mostly one look at each line; only the few events that carry usage or
+ *              ids are parsed.
  *   Limits     ids and model names over their array's size are cut.
  */
 #ifndef WATCH_H
