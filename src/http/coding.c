@@ -31,6 +31,8 @@ struct stage {
     enum stage_state state;
     bool started; /* a byte has come */
     unsigned char first_byte;
+    size_t magic_n;    /* zstd: bytes of the frame's magic number that have come */
+    bool is_skippable; /* zstd: the frame is one to skip */
     uint64_t out_bytes;
     union {
         z_stream z;
@@ -196,8 +198,28 @@ static int brotli_some(struct stage *s, struct str *in, size_t *ret_out)
     return 0;
 }
 
+/* rfc8878,s3.1: the library also reads the formats from before the RFC, each with rules of
+ * its own; nobody sends those, so a frame must begin as the RFC says. */
+static bool zstd_begins_right(struct stage *s, struct str in)
+{
+    static const unsigned char frame[] = { 0x28, 0xb5, 0x2f, 0xfd };
+    static const unsigned char skippable[] = { 0x50, 0x2a, 0x4d, 0x18 };
+    for (size_t i = 0; i < in.n && s->magic_n < sizeof(frame); i++, s->magic_n++) {
+        unsigned char c = (unsigned char)in.p[i];
+        if (s->magic_n == 0)
+            s->is_skippable = (c & 0xf0) == skippable[0];
+        if (s->is_skippable && s->magic_n == 0)
+            continue;
+        if (c != (s->is_skippable ? skippable : frame)[s->magic_n])
+            return false;
+    }
+    return true;
+}
+
 static int zstd_some(struct stage *s, struct str *in, size_t *ret_out)
 {
+    if (!zstd_begins_right(s, *in))
+        return E_BAD_CODING;
     ZSTD_inBuffer zin = { in->p, in->n, 0 };
     ZSTD_outBuffer zout = { s->out, OUT_BYTES, 0 };
     size_t r = ZSTD_decompressStream(s->zstd, &zout, &zin);
@@ -216,6 +238,7 @@ static int restart(struct stage *s)
         return E_BAD_CODING;
     if (s->kind == CODING_GZIP)
         must(inflateReset(&s->z) == Z_OK);
+    s->magic_n = 0;
     s->state = STAGE_BODY; /* zstd restarts by itself */
     return 0;
 }

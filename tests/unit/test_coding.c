@@ -229,6 +229,45 @@ static void large_zstd_windows_are_refused(void **state)
     buf_done(&out);
 }
 
+/* Goal: only frames of RFC 8878 are read, wherever the input is cut.  The library would
+ * take the formats from before it too, and give other errors for other cuts. */
+static void zstd_formats_from_before_the_rfc_are_refused(void **state)
+{
+    static const char old[] = "\x26\xb5\x2f\xfd\x00\xc1\x00\x7b";
+    (void)state;
+    for (size_t cut = 0; cut < sizeof(old); cut++) {
+        struct coding *c;
+        struct buf out;
+        buf_init(&out, SIZE_MAX);
+        assert_int_equal(coding_new(S("zstd"), 1000, add, &out, &c), 0);
+        (void)!coding_feed(c, (struct str){ old, cut }); /* the error is sticky */
+        (void)!coding_feed(c, (struct str){ old + cut, sizeof(old) - 1 - cut });
+        assert_int_equal(coding_end(c), E_BAD_CODING);
+        coding_free(c);
+        buf_done(&out);
+    }
+}
+
+static void zstd_frames_to_skip_are_skipped(void **state)
+{
+    static const char skip[] = "\x5a\x2a\x4d\x18\x02\x00\x00\x00xx";
+    struct buf coded, frame, out;
+    (void)state;
+    buf_init(&coded, SIZE_MAX);
+    buf_init(&frame, SIZE_MAX);
+    buf_init(&out, SIZE_MAX);
+    zstd_coded(text, 20, &frame);
+    buf_add(&coded, (struct str){ skip, sizeof(skip) - 1 });
+    buf_add(&coded, buf_str(&frame));
+    buf_add(&coded, (struct str){ skip, sizeof(skip) - 1 });
+    buf_add(&coded, buf_str(&frame));
+    assert_int_equal(coding_decode(S("zstd"), buf_str(&coded), 10000, &out), 0);
+    assert_int_equal(buf_len(&out), text.n * 2);
+    buf_done(&coded);
+    buf_done(&frame);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +278,8 @@ int main(void)
         cmocka_unit_test(flushed_bytes_come_at_once),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(large_zstd_windows_are_refused),
+        cmocka_unit_test(zstd_formats_from_before_the_rfc_are_refused),
+        cmocka_unit_test(zstd_frames_to_skip_are_skipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
