@@ -526,6 +526,11 @@ static int check_upstream(struct rule_loader *l, struct json_node *n, struct act
         a->protocol = -1;
     if (!given(a, M_PROTOCOL) && a->name.n == 0)
         return rule_fault(l, n, "needs protocol or name");
+    bool known = a->name.n == 0;
+    for (int s = 0; s < SERVICE_COUNT; s++)
+        known = known || str_eq(a->name, str_of(service_name((enum service)s)));
+    if (!known)
+        return rule_fault(l, json_find(&l->tree, n, S("name")), "no upstream of this name");
     return 0;
 }
 

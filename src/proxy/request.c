@@ -202,6 +202,15 @@ static enum next step_parse(struct request *r)
 
 /* --- adapt --- */
 
+/* The one an adapter named, else the one that speaks the protocol. */
+static const struct upstream *choose_upstream(const struct request *r)
+{
+    for (int s = 0; s < SERVICE_COUNT; s++)
+        if (str_eq(r->adapting->upstream_name, str_of(service_name((enum service)s))))
+            return &r->worker->upstreams[s];
+    return &r->worker->upstreams[upstream_service(r->upstream_protocol, r->service)];
+}
+
 static enum next step_adapt(struct request *r)
 {
     enum adapter_reason reason;
@@ -221,7 +230,7 @@ static enum next step_adapt(struct request *r)
     r->force_stream = ar->force_stream;
     if (r->route.kind == ROUTE_JSON) {
         r->upstream_protocol = ar->upstream_protocol;
-        r->upstream = &r->worker->upstreams[upstream_service(r->upstream_protocol, r->service)];
+        r->upstream = choose_upstream(r);
     }
     request_body_choose(r);
     request_log_changes(r);

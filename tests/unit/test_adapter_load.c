@@ -99,6 +99,8 @@ static const struct {
     { ACT("{\"op\":\"header_token\",\"name\":\"a\",\"add\":[\"b,c\"]}"),
       "f: /adapters/1/actions/0/add: " },
     { ACT("{\"op\":\"upstream\"}"), "f: /adapters/1/actions/0: needs protocol or name" },
+    { ACT("{\"op\":\"upstream\",\"name\":\"x\"}"),
+      "f: /adapters/1/actions/0/name: no upstream of this name" },
     { ACT("{\"op\":\"reject\",\"status\":200,\"message\":\"m\"}"),
       "f: /adapters/1/actions/0/status: " },
     { ACT("{\"op\":\"chat_shapes\"},{\"op\":\"raw\"}"), "f: /adapters/1/actions/1: raw must be" },

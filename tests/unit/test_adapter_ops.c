@@ -343,7 +343,7 @@ static void a_list_of_actions(void **state)
             &t, C,
             S("[{\"op\":\"set\",\"path\":\"/a\",\"value\":1},"
               "{\"op\":\"set\",\"path\":\"/b\",\"value\":1,\"when\":{\"upstream\":\"responses\"}},"
-              "{\"op\":\"upstream\",\"protocol\":\"responses\",\"name\":\"backup\"},"
+              "{\"op\":\"upstream\",\"protocol\":\"responses\",\"name\":\"claude\"},"
               "{\"op\":\"set\",\"path\":\"/c\",\"value\":1,\"when\":{\"upstream\":\"responses\"}},"
               "{\"op\":\"remove\",\"paths\":[\"/none\"]},"
               "{\"op\":\"reject\",\"status\":429,\"message\":\"No.\",\"when\":{\"body\":\"/"
@@ -356,7 +356,7 @@ static void a_list_of_actions(void **state)
     assert_str(t.r.changes[1], S("upstream"));
     assert_int_equal(t.r.upstream_protocol, R);
     assert_int_equal(t.r.protocol, C);
-    assert_str(t.r.upstream_name, S("backup"));
+    assert_str(t.r.upstream_name, S("claude"));
     assert_int_equal(t.r.reject_status, 429);
     assert_str(t.r.reject_message, S("No."));
     rules_end(&t);
