@@ -68,9 +68,10 @@ static void print_banner(const struct config *c)
             CCP_VERSION, scheme, c->claude_port, scheme, c->codex_port, scheme, c->claude_port);
 }
 
-static int fail(const struct buf *error, int code)
+static int fail(struct buf *error, int code)
 {
     fprintf(stderr, "cc-proxy: " STR_FMT "\n", STR_ARG(buf_str(error)));
+    buf_done(error);
     return code;
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CC_PROXY") or str(ROOT / "build/release/cc-proxy")
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "MemorySanitizer")
+SANITIZED = b"__asan_init" in Path(BINARY).read_bytes()
 # Sanitizers make everything slower: waits are for events, and this only bounds failures.
 PATIENCE = 20
 
@@ -126,6 +127,20 @@ class Proxy:
                         raise AssertionError(f"did not start: {self.stderr!r} {self.lines}")
                     with self.changed:
                         self.changed.wait(0.1)
+
+    def workers(self):
+        """The processes that serve, by the log."""
+        pids = {x["pid"] for x in self.log() if x["event"].endswith("_service_starting")}
+        return sorted(p for p in pids if os.path.exists(f"/proc/{p}"))
+
+    def worker_kib(self):
+        """Resident memory of the workers that is not shared."""
+        total = 0
+        for pid in self.workers():
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon:"):
+                    total += int(line.split()[1])
+        return total
 
     def kill(self, number):
         self.process.send_signal(number)

@@ -174,10 +174,15 @@ class Client:
         return part
 
     def body(self):
-        while self._more():
-            pass
-        part, self.decoded = self.decoded, b""
-        return part
+        parts = [self.decoded]
+        self.decoded = b""
+        try:
+            while self._more():
+                parts.append(self.decoded)
+                self.decoded = b""
+        except Broken:
+            raise Broken(b"".join(parts)) from None
+        return b"".join(parts)
 
     def request(self, method, target, headers=None, body=b"", **options):
         self.send_request(method, target, headers, body, **options)
