@@ -8,7 +8,8 @@
 
 #include "mem.h"
 
-enum { CHUNK_BYTES = 4096 - 32 };
+/* Chunks double from the first to the largest, so that a small arena stays small. */
+enum { CHUNK_FIRST_BYTES = 512 - 48, CHUNK_MOST_BYTES = 16384 - 48 };
 
 struct arena_chunk {
     struct arena_chunk *older;
@@ -40,12 +41,14 @@ void arena_done(struct arena *a)
  * newest one's free space is not lost. */
 static struct arena_chunk *chunk_for(struct arena *a, size_t bytes)
 {
-    bool own = bytes > CHUNK_BYTES / 4;
-    size_t cap = own ? bytes : CHUNK_BYTES;
-    struct arena_chunk *c = mem_alloc(sizeof(*c) + cap);
+    size_t usual = a->used_bytes < CHUNK_FIRST_BYTES  ? CHUNK_FIRST_BYTES
+                   : a->used_bytes < CHUNK_MOST_BYTES ? a->used_bytes
+                                                      : CHUNK_MOST_BYTES;
+    bool large = bytes > usual;
+    struct arena_chunk *c = mem_alloc(sizeof(*c) + (large ? bytes : usual));
     c->used = 0;
-    c->cap = cap;
-    if (own && a->chunks != NULL) {
+    c->cap = large ? bytes : usual;
+    if (large && a->chunks != NULL) {
         c->older = a->chunks->older;
         a->chunks->older = c;
     } else {

@@ -9,7 +9,7 @@
  *   Failure    never returns NULL.  Out of memory aborts; so does crossing the
  *              limit given to arena_init(), because every input is bounded
  *              before it gets here.
- *   Cost       a pointer bump; a new chunk about every 4 KiB.
+ *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.
  */
 #ifndef ARENA_H
 #define ARENA_H

@@ -159,6 +159,7 @@ static enum next step_admit(struct request *r)
     r->upstream = &r->worker->upstreams[vendor];
     r->upstream_protocol = p;
     r->credential = headers_credential(&r->head.headers, p);
+    r->credential.value = arena_str(&r->arena, r->credential.value);
     if (!is_admitted(r))
         return fail(r, E_UNAUTHORIZED, S(""));
     if (r->route.kind == ROUTE_JSON &&
@@ -367,13 +368,15 @@ static void on_upstream_ready(void *ctx)
     server_resume(r->stream);
 }
 
-/* The body, its parsed form and the edits, once a retry is out of the question. */
+/* The head, the body, its parsed form and the edits, once a retry is out of the question. */
 static void drop_work(struct request *r)
 {
     buf_done(&r->body);
     buf_done(&r->decoded);
     r->adapting = NULL;
     r->send_body = S("");
+    r->head.target = r->route.query = S("");
+    r->head.headers = (struct http_headers){ 0 };
     arena_done(&r->work);
 }
 
@@ -383,7 +386,7 @@ static void on_upstream_head(void *ctx, const struct http_head *head)
     relay_begin(r, head);
     if (r->step != &STEP_relay)
         return;
-    if (exchange_body_taken(r->exchange))
+    if (r->status != 0 && exchange_body_taken(r->exchange))
         drop_work(r);
     on_tick(r);
 }
@@ -519,7 +522,8 @@ static void on_request(void *ctx, struct server_stream *s, const struct http_hea
     r->begin_ns = clock_mono_ns();
     r->ended = "complete";
     r->id = worker_request_id(l->worker, &r->arena);
-    http_head_copy(head, &r->arena, &r->head);
+    http_head_copy(head, &r->work, &r->head);
+    r->head.method = arena_str(&r->arena, head->method);
     buf_init(&r->body, l->worker->config->max_body_bytes);
     timeout_init(&r->tick, on_tick, r);
     list_append(&l->worker->requests, &r->link);

@@ -5,9 +5,9 @@
  *   Owner      the worker's list.  A request frees itself at the end of the loop turn in which
  *              its step `done` ran.
  *   Steps      request.c; no other file sets request->step.
- *   Memory     `arena` lives as long as the request: head, route, ids.  `work` holds what is
- *              needed until the reply begins (body, parsed and edited forms) and is
- *              dropped then, so that a long stream holds little.
+ *   Memory     `arena` lives as long as the request: path, id, model.  `work` holds what is
+ *              needed until the reply begins (head, body, parsed and edited forms) and
+ *              is dropped then, so that a long stream holds little.
  */
 #ifndef REQUEST_H
 #define REQUEST_H

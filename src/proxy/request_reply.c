@@ -7,7 +7,7 @@
 void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
                         struct str content_type, int64_t body_bytes)
 {
-    struct arena *a = &r->arena;
+    struct arena *a = &r->work;
     struct http_headers out = { 0 };
     if (upstream != NULL) {
         bool coded = r->relay == NULL || r->relay->coding == NULL;

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from proxy import SANITIZED, Proxy
+from proxy import SANITIZED, Proxy, until
 from wire import Broken, Client, events
 
 KEY = {"x-api-key": "sk-test"}
@@ -333,7 +333,7 @@ def test_idle_limit(raw, protocol):
     assert KEEPALIVE[protocol] in tail
     text = check_error(protocol, tail.replace(KEEPALIVE[protocol], b""), 1, "resp_1")
     assert "silent" in text
-    assert closed == [True]
+    until(lambda: closed == [True])
 
 
 def test_no_pings_when_off(scripted, raw):
