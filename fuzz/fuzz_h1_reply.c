@@ -51,8 +51,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(promised_bytes < 0 || whole.body_bytes == (size_t)promised_bytes);
     }
     must(r >= 0 || r == E_UPSTREAM_PROTOCOL || r == E_UPSTREAM_CLOSED);
-    must(feed_in_steps(&cut, bytes, 1 + (data[0] >> 1 & 31)) == r);
-    must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    ssize_t r2 = feed_in_steps(&cut, bytes, 1 + (data[0] >> 1 & 31));
+    if (!h1_log_limited(&whole) && !h1_log_limited(&cut)) {
+        must(r2 == r);
+        must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    }
     h1_log_done(&whole);
     h1_log_done(&cut);
     return 0;

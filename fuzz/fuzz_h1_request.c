@@ -51,9 +51,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     whole.c.handler = &handler;
     cut.stop_at = data[0] >> 6;
     int e = feed_in_steps(&whole, bytes, bytes.n);
-    must(feed_in_steps(&cut, bytes, 1 + (data[0] & 63)) == e);
+    int e2 = feed_in_steps(&cut, bytes, 1 + (data[0] & 63));
     must(e == 0 || h1_error_text(&whole.c)[0] != '\0');
-    must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    if (!h1_log_limited(&whole) && !h1_log_limited(&cut)) {
+        must(e2 == e);
+        must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));
+    }
     h1_log_done(&whole);
     h1_log_done(&cut);
     return 0;

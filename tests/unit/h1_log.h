@@ -70,6 +70,14 @@ static void h1_log_init(struct h1_log *l, enum h1_role role, struct str method)
     h1_next(&l->c, method);
 }
 
+/* It ended at a limit.  Those are looked at once a piece, before or after what llhttp
+ * finds in the same piece: another cut may end with another error. */
+static inline bool h1_log_limited(const struct h1_log *l)
+{
+    struct str why = str_of(h1_error_text(&l->c));
+    return str_contains(why, S("limit")) || str_contains(why, S("too many"));
+}
+
 static void h1_log_done(struct h1_log *l)
 {
     h1_done(&l->c);
