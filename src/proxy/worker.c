@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,7 @@ int worker_run(const struct worker_settings *settings)
     signal(SIGPIPE, SIG_IGN);
     if (setup(w, settings) < 0)
         return 1;
+    malloc_trim(0); /* reading certificates and rules left much free memory behind */
     watch_signals(w, signals);
     log_start();
     announce(w, "starting");
