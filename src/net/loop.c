@@ -203,8 +203,21 @@ void loop_stop(struct loop *l)
     uv_stop(&l->uv);
 }
 
+/* Timeouts that nobody is left to clear are those of conns that linger: they end now. */
+static void give_up_waiting(struct loop *l)
+{
+    while (l->heap_len > 0) {
+        struct timeout *t = l->heap[1];
+        timeout_clear(l, t);
+        t->fn(t->ctx);
+    }
+}
+
 void loop_done(struct loop *l)
 {
+    while (l->deferred_len > 0 || !list_empty(&l->dirty))
+        end_turn(l);
+    give_up_waiting(l);
     while (l->deferred_len > 0 || !list_empty(&l->dirty))
         end_turn(l);
     uv_close((uv_handle_t *)&l->timer, NULL);

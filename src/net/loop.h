@@ -59,7 +59,8 @@ struct loop {
 void loop_init(struct loop *l);
 void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
-void loop_done(struct loop *l); /* closes what is left; everything else must be freed before */
+/* Everything must be freed before, but for conns that conn_finish() let linger: they end now. */
+void loop_done(struct loop *l);
 
 int64_t loop_now_ns(const struct loop *l);
 void loop_defer(struct loop *l, loop_deferred_fn *fn, void *ctx);

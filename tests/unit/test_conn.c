@@ -353,6 +353,32 @@ static void linger_ends(struct rig *r)
 }
 BOTH(linger_ends)
 
+static void stop_loop(void *ctx)
+{
+    loop_stop(ctx);
+}
+
+/* Goal: loop_done() does not wait for the other side of a lingering conn. */
+static void test_linger_ends_with_the_loop(void **state)
+{
+    (void)state;
+    struct side s = { 0 };
+    struct loop l;
+    struct timeout enough;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    loop_init(&l);
+    timeout_init(&enough, stop_loop, &l);
+    struct conn *c = conn_new(&l, fds[0], NULL, &side_handler, &s);
+    conn_finish(c, 3600 * 1000);
+    timeout_set(&l, &enough, 5 * NS_PER_MS);
+    loop_run(&l);
+    loop_done(&l);
+    char byte;
+    assert_int_equal(read(fds[1], &byte, 1), 0);
+    close(fds[1]);
+}
+
 /* Goal: a name the certificate does not have fails with a reason to act on. */
 static void tls_wrong_name(struct rig *r)
 {
@@ -501,6 +527,7 @@ int main(void)
         BOTH_TESTS(close_at_once),
         BOTH_TESTS(stale),
         BOTH_TESTS(linger_ends),
+        cmocka_unit_test(test_linger_ends_with_the_loop),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_data_then_reset),
         cmocka_unit_test(test_tls_wrong_name),
