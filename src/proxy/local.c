@@ -3,8 +3,8 @@
 #include "err.h"
 #include "mem.h"
 #include "reply.h"
-#include "request_reply.h"
 #include "request_log.h"
+#include "request_reply.h"
 
 static const struct names {
     const char *service, *title, *api, *description;
