@@ -17,7 +17,7 @@
  *              error: obs-fold, bare CR or LF, CL with TE, duplicate or odd
  *              Content-Length, unknown transfer codings, bad Host, ...
  *   Errors     sticky.  E_BAD_REQUEST, E_HEADERS_TOO_LARGE, E_URI_TOO_LONG,
- *              E_METHOD, E_HTTP_VERSION, E_EXPECTATION (server role);
+ *              E_METHOD, E_HTTP_VERSION, E_NOT_HTTP, E_EXPECTATION (server role);
  *              E_CLIENT_GONE from h1_eof() inside a request;
  *              E_UPSTREAM_PROTOCOL, E_UPSTREAM_CLOSED (client role).
  *              h1_error_text() says what was wrong, without request content.

@@ -59,13 +59,9 @@ static struct str text_at(const struct h1_head *h, size_t at, size_t n)
 static int check_method(struct h1_head *h)
 {
     struct str method = text_at(h, 0, h->method_n);
-    if (method.n == 0)
-        return refuse(h, E_BAD_REQUEST, "empty method");
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         if (str_eq(method, methods[i]))
             return 0;
-    if (str_eq(method, S("PRI")))
-        return refuse(h, E_HTTP_VERSION, "HTTP/2 preface");
     return refuse(h, E_METHOD, "unknown method");
 }
 
@@ -77,6 +73,8 @@ static bool is_digit(char c)
 static int check_version(struct h1_head *h)
 {
     struct str v = text_at(h, h->method_n + h->target_n, h->version_n);
+    if (!str_starts_nocase(v, S("HTTP/")))
+        return refuse(h, E_NOT_HTTP, "no HTTP version in the request line");
     if (v.n != VERSION_BYTES || !str_starts(v, S("HTTP/")) || !is_digit(v.p[5]) || v.p[6] != '.' ||
         !is_digit(v.p[7]))
         return refuse(h, E_BAD_REQUEST, "malformed request line");
@@ -84,14 +82,14 @@ static int check_version(struct h1_head *h)
     h->head.minor = v.p[7] - '0';
     if (h->head.major != 1 || h->head.minor > 1)
         return refuse(h, E_HTTP_VERSION, "neither HTTP/1.0 nor HTTP/1.1");
-    return 0;
+    return check_method(h);
 }
 
 static int method_byte(struct h1_head *h, char c)
 {
     if (c == ' ') {
         h->part = H1_TARGET;
-        return check_method(h);
+        return h->method_n > 0 ? 0 : refuse(h, E_BAD_REQUEST, "empty method");
     }
     if (!http_name_ok((struct str){ &c, 1 }))
         return refuse(h, E_BAD_REQUEST, "bad byte in the method");

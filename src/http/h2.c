@@ -24,6 +24,7 @@ struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,
     c->ctx = ctx;
     list_init(&c->streams);
     list_init(&c->drained);
+    c->last_id = -1; /* clients begin with 1 */
     h2_session_new(c);
     return c;
 }

@@ -23,6 +23,8 @@
  *              names and values, :authority equal to host; a malformed request is
  *              reset with PROTOCOL_ERROR and not reported, one over the limits with
  *              ENHANCE_YOUR_CALM.  Replies likewise; on_stream_close() says it.
+ *              Frames for a stream after its client ended or reset it, or for an
+ *              identifier that the client has skipped, end the connection.
  *   Floods     limits of reliability.md section 3, answered with GOAWAY
  *              ENHANCE_YOUR_CALM; h2_feed() then fails with E_BAD_REQUEST after the
  *              GOAWAY has been queued.  Limits on queued replies (PING, SETTINGS) hold for what
@@ -50,6 +52,7 @@ enum h2_error {
     H2_NO_ERROR = 0,
     H2_PROTOCOL_ERROR = 1,
     H2_INTERNAL_ERROR = 2,
+    H2_STREAM_CLOSED = 5,
     H2_REFUSED_STREAM = 7,
     H2_CANCEL = 8,
     H2_ENHANCE_YOUR_CALM = 11,

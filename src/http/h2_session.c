@@ -46,6 +46,8 @@ void h2_stream_close(struct h2_stream *s, uint32_t error, bool unprocessed)
     s->unread_bytes = 0;
     if (s->reported)
         c->handler->on_stream_close(c->ctx, s, error, unprocessed);
+    /* nghttp2 keeps closed streams for a while, to tell what may still be under way */
+    (void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
     h2_block_free(s->block);
     buf_done(&s->out);
     free(s);
@@ -73,16 +75,37 @@ static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
     return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
 }
 
+static int end_session(struct h2 *c, enum h2_error error)
+{
+    if (c->err == 0) {
+        c->err = c->role == H2_SERVER ? E_BAD_REQUEST : E_UPSTREAM_PROTOCOL;
+        int e = nghttp2_session_terminate_session(c->session, error);
+        must(e == 0);
+    }
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* An id that the client has skipped is closed (rfc9113,s5.1.1); nghttp2 ignores the HEADERS. */
+static int check_id(struct h2 *c, int32_t id)
+{
+    if (c->role != H2_SERVER)
+        return 0;
+    if (id >= c->skipped_from && id <= c->skipped_to)
+        return end_session(c, H2_PROTOCOL_ERROR);
+    if (id > c->last_id + 2) {
+        c->skipped_from = c->last_id + 2;
+        c->skipped_to = id - 2;
+    }
+    if (id > c->last_id)
+        c->last_id = id;
+    return 0;
+}
+
 /* --- floods --- */
 
 static int flood(struct h2 *c)
 {
-    if (c->err == 0) {
-        c->err = c->role == H2_SERVER ? E_BAD_REQUEST : E_UPSTREAM_PROTOCOL;
-        int e = nghttp2_session_terminate_session(c->session, H2_ENHANCE_YOUR_CALM);
-        must(e == 0);
-    }
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return end_session(c, H2_ENHANCE_YOUR_CALM);
 }
 
 static int count(struct h2 *c, unsigned *n, unsigned max)
@@ -118,7 +141,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return ++c->continuations > CONTINUATIONS_MAX ? flood(c) : 0;
     case NGHTTP2_HEADERS:
         c->continuations = 0;
-        return 0;
+        return check_id(c, hd->stream_id);
     case NGHTTP2_SETTINGS:
     case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_PING:
@@ -356,7 +379,6 @@ void h2_session_new(struct h2 *c)
     int e = nghttp2_option_new(&option);
     must(e == 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1); /* they would cost memory */
     /* nghttp2 drops a longer block without a word to the stream, which then hangs; our limits on
      * what we read keep what we send well below this */
     nghttp2_option_set_max_send_header_block_length(option, SEND_HEADER_BYTES_MAX);

@@ -29,6 +29,7 @@ struct h2 {
     bool busy; /* inside nghttp2 */
     bool settings_received, goaway_sent, goaway_received;
     int32_t goaway_last_id;
+    int32_t last_id, skipped_from, skipped_to; /* server: the highest id, and those skipped last */
     /* reliability.md section 3 */
     int64_t now_ns, window_from_ns;
     unsigned resets, idle_frames, continuations;

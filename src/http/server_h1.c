@@ -106,7 +106,8 @@ static void write_error(struct server_conn *c, int err, struct str text)
     arena_done(&a);
 }
 
-/* A request that is malformed or too slow.  A user who has it already is told that the
+/* A request that is malformed or too slow.  What does not even say HTTP gets no answer in it; a
+ * spoilt HTTP/2 preface, for one (rfc9113,s3.4).  A user who has it already is told that the
  * client is gone: no reply to it can be of use. */
 static void refuse(struct server_conn *c, int err, struct str text)
 {
@@ -114,7 +115,7 @@ static void refuse(struct server_conn *c, int err, struct str text)
     struct server_stream *s = h->stream;
 
     h->stream = NULL;
-    if (!s || s->reply == SERVER_REPLY_NONE)
+    if (err != E_NOT_HTTP && (!s || s->reply == SERVER_REPLY_NONE))
         write_error(c, err, text);
     shut(c, s && h->framing == SERVER_H1_UNTIL_CLOSE && s->reply == SERVER_REPLY_HEAD);
     if (s)

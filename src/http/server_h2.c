@@ -9,6 +9,10 @@
  * would overtake queued bytes: the codec keeps the NO_ERROR of an early reply back until
  * they are sent, and an abort waits here (`aborting`) until the queue is empty.
  *
+ * A reply may be ended before its request.  The client then has a moment to end it, too, before
+ * it is told to stop with RST_STREAM NO_ERROR: so it surely reads the reply first, and errors in
+ * what it still sends are not lost on it.
+ *
  * Time limits are looked at in a tick of a quarter of the shortest one.
  */
 #include <stdio.h>
@@ -19,6 +23,8 @@
 enum {
     PULL_BYTES = 64 * 1024,
     HEAD_ARENA_BYTES = 1024 * 1024,
+    DRAIN_BYTES = 64 * 1024, /* of a request that has its reply */
+    DRAIN_NS = NS_PER_S,
 };
 
 static int64_t now_ns(const struct server_conn *c)
@@ -117,13 +123,30 @@ static void on_head(void *ctx, struct h2_stream *h2, const struct http_head *hea
     c->server->handler->on_request(c->server->ctx, s, head);
 }
 
+static void end_drain(struct server_stream *s)
+{
+    s->drain_due_ns = 0;
+    h2_reset(s->h2, H2_NO_ERROR);
+}
+
+static void drain(struct server_stream *s, size_t n)
+{
+    s->drained += n;
+    if (s->drain_due_ns != 0 && s->drained >= DRAIN_BYTES)
+        end_drain(s);
+}
+
 static void on_body(void *ctx, struct h2_stream *h2, struct str bytes)
 {
     struct server_conn *c = ctx;
     struct server_stream *s = h2_stream_user(h2);
 
-    if (!s || s->reply == SERVER_REPLY_ENDED)
-        return;         /* unread: so the client soon stops */
+    if (!s)
+        return;
+    if (s->reply == SERVER_REPLY_ENDED) {
+        drain(s, bytes.n); /* unread: so the client soon stops */
+        return;
+    }
     s->expects = false; /* it did not wait */
     s->body_seen += (int64_t)bytes.n;
     c->server->handler->on_body(s->user, bytes);
@@ -246,6 +269,10 @@ static void tick(struct server_conn *c)
         bool slow = s->reply != SERVER_REPLY_ENDED && now >= server_stream_body_due(s);
         if (is_stalled(s, now) || slow)
             h2_reset(s->h2, H2_CANCEL); /* on_stream_close() tells the user */
+        else if (s->drain_due_ns != 0 && now >= s->drain_due_ns)
+            end_drain(s);
+        else if (s->drain_due_ns != 0)
+            server_conn_arm(c, s->drain_due_ns);
     }
     server_conn_run_later(c);
     arm_tick(c);
@@ -320,8 +347,10 @@ static void reply_end(struct server_stream *s)
         return;
     if (!s->no_body)
         h2_write_end(s->h2);
-    if (!s->request_done)
-        h2_reset(s->h2, H2_NO_ERROR);
+    if (!s->request_done) {
+        s->drain_due_ns = now_ns(s->conn) + DRAIN_NS;
+        server_conn_arm(s->conn, s->drain_due_ns);
+    }
     server_conn_run_later(s->conn);
 }
 

@@ -57,6 +57,8 @@ struct server_stream {
     uint64_t written;      /* HTTP/2: bytes given to the codec */
     uint64_t sent_seen;    /* HTTP/2: what tick() last saw sent ... */
     int64_t sent_since_ns; /* ... and since when; 0: nothing was waiting */
+    int64_t drain_due_ns;  /* HTTP/2: the reply was early; when the rest of the request is cut */
+    size_t drained;        /* HTTP/2: bytes of that rest */
 };
 
 /* Where the request being read stands.

@@ -619,6 +619,69 @@ static void continuations_may_come_byte_by_byte(void **state)
     }
 }
 
+/* Goal: frames behind the client's own end are errors, those behind a reset of ours are not.
+ * `held` streams have no reply yet; in EARLY mode we reply and reset at once. */
+static void frames_for_closed_streams(void **state)
+{
+    (void)state;
+    enum { DATA, HEADERS, RST_STREAM = 3 };
+    static const struct {
+        const char *name;
+        enum mode mode;
+        int first_flags, reset, then;
+        int goaway;
+    } rows[] = {
+        { "DATA after the end", ECHO, END_HEADERS | END_STREAM, 0, DATA, H2_STREAM_CLOSED },
+        { "HEADERS after the end", ECHO, END_HEADERS | END_STREAM, 0, HEADERS, H2_STREAM_CLOSED },
+        { "DATA after a reset", HOLD, END_HEADERS, 1, DATA, H2_STREAM_CLOSED },
+        { "HEADERS after a reset", HOLD, END_HEADERS, 1, HEADERS, H2_STREAM_CLOSED },
+        { "DATA after our reset", EARLY, END_HEADERS, 0, DATA, -1 },
+        { "trailers after our reset", EARLY, END_HEADERS, 0, HEADERS, -1 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct side side;
+        struct buf in;
+        side_init(&side, H2_SERVER, rows[i].mode);
+        start(&in);
+        headers(&in, 1, rows[i].first_flags, none, S(""));
+        if (rows[i].reset)
+            frame(&in, RST_STREAM, 0, 1, S("\0\0\0\10"));
+        (void)run(&side, &in, 1000); /* ends `in` */
+        buf_init(&in, 1 << 20);
+        if (rows[i].then == DATA)
+            frame(&in, DATA, 0, 1, S("x"));
+        else
+            headers(&in, 1, END_HEADERS | END_STREAM, none, S(""));
+        (void)run(&side, &in, 1000);
+        if (sent_code(buf_str(&side.sent), 7) != rows[i].goaway)
+            fail_msg("%s: GOAWAY %d", rows[i].name, sent_code(buf_str(&side.sent), 7));
+        side_done(&side);
+    }
+}
+
+/* Goal: an id below the highest that was never used cannot be used any more. */
+static void skipped_ids_are_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t first, then;
+        int goaway;
+    } rows[] = {
+        { 1, 3, -1 }, { 5, 7, -1 }, { 5, 3, H2_PROTOCOL_ERROR }, { 5, 1, H2_PROTOCOL_ERROR }
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct side side;
+        struct buf in;
+        side_init(&side, H2_SERVER, ECHO);
+        start(&in);
+        headers(&in, rows[i].first, END_HEADERS | END_STREAM, none, S(""));
+        headers(&in, rows[i].then, END_HEADERS | END_STREAM, none, S(""));
+        (void)run(&side, &in, 1000);
+        assert_int_equal(sent_code(buf_str(&side.sent), 7), rows[i].goaway);
+        side_done(&side);
+    }
+}
+
 static void a_bad_preface_is_an_error(void **state)
 {
     (void)state;
@@ -667,6 +730,8 @@ int main(void)
         cmocka_unit_test(resets_are_forgiven),
         cmocka_unit_test(continuations_may_come_byte_by_byte),
         cmocka_unit_test(a_bad_preface_is_an_error),
+        cmocka_unit_test(frames_for_closed_streams),
+        cmocka_unit_test(skipped_ids_are_errors),
         cmocka_unit_test(a_connection_error_finishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -516,6 +516,23 @@ static void bad_requests_are_refused(void **state)
     arena_done(&a);
 }
 
+/* Goal: what is not HTTP gets no answer, and the conn ends. */
+static void what_is_not_http_gets_no_answer(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct client c;
+
+    client_open(&c, f);
+    client_send(&c, S("INVALID CONNECTION PREFACE\r\n\r\n"));
+    wait_until(f, client_eof(&c));
+    assert_int_equal(c.err, 0);
+    assert_int_equal(buf_len(&c.in), 0);
+    assert_int_equal(f->n, 0);
+    client_close(&c);
+    fixture_free(f);
+}
+
 /* Goal: a body that turns out malformed is told as gone, and answered while it can be;
  * the good request before a bad one is answered first. */
 static void bad_bodies_and_bad_second_requests(void **state)
@@ -701,6 +718,7 @@ int main(void)
         cmocka_unit_test(an_aborted_reply_looks_broken),
         cmocka_unit_test(the_announced_length_is_kept),
         cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(what_is_not_http_gets_no_answer),
         cmocka_unit_test(bad_bodies_and_bad_second_requests),
         cmocka_unit_test(slow_clients_are_refused),
         cmocka_unit_test(idle_and_stalled_conns_end),

@@ -273,6 +273,50 @@ static void an_early_reply_resets_with_no_error(void **state)
     fixture_free(f);
 }
 
+/* Goal: an early reply leaves the client some bytes to end its request in peace. */
+static void an_early_reply_lets_a_short_request_end(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct h2_client h;
+
+    f->mode = APP_REFUSE;
+    h2_client_open(&h, f);
+    struct call *a = call(&h, S("POST"), S("/a"), true);
+    h2_wait(&h, a->ended);
+    h2_settle(&h);
+    assert_int_equal(a->closed, 0);
+    h2_write(a->s, S("some"));
+    h2_settle(&h);
+    assert_int_equal(a->closed, 0);
+    h2_write_end(a->s);
+    h2_wait(&h, a->closed);
+    assert_int_equal(a->status, 413);
+    assert_int_equal(a->error, H2_NO_ERROR);
+    assert_int_equal(f->x[0].gone + f->x[0].pieces + f->x[0].ended, 0);
+    h2_wait(&h, server_streams(f->server) == 0);
+    h2_client_close(&h);
+    fixture_free(f);
+}
+
+/* Goal: one that does not end it is stopped after a second. */
+static void an_early_reply_ends_an_idle_request(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct h2_client h;
+
+    f->mode = APP_REFUSE;
+    h2_client_open(&h, f);
+    struct call *a = call(&h, S("POST"), S("/a"), true);
+    h2_wait(&h, a->closed);
+    assert_int_equal(a->ended, 1);
+    assert_int_equal(a->error, H2_NO_ERROR);
+    assert_int_equal(server_streams(f->server), 0);
+    h2_client_close(&h);
+    fixture_free(f);
+}
+
 /* Goal: what was queued arrives before the reset of an abort. */
 static void abort_comes_behind_the_queue(void **state)
 {
@@ -612,6 +656,8 @@ int main(void)
         cmocka_unit_test(http1_over_tls),
         cmocka_unit_test(the_preface_may_be_cut),
         cmocka_unit_test(an_early_reply_resets_with_no_error),
+        cmocka_unit_test(an_early_reply_lets_a_short_request_end),
+        cmocka_unit_test(an_early_reply_ends_an_idle_request),
         cmocka_unit_test(abort_comes_behind_the_queue),
         cmocka_unit_test(abort_waits_for_the_window),
         cmocka_unit_test(abort_inside_a_callback),
