@@ -12,7 +12,7 @@
 #include "reply.h"
 #include "request_reply.h"
 
-enum { LIST_LIMIT_BYTES = 4 << 20 };
+enum { LIST_LIMIT_BYTES = 4 << 20, MODELS_MAX = 20000 };
 
 /* One upstream's list for one key: being looked up, or known. */
 struct entry {
@@ -26,6 +26,7 @@ struct entry {
     int status;
     struct list waiting; /* struct waiter */
     struct timeout limit;
+    bool late; /* MODELS_WAIT_MS are over: nobody waits for it any more */
 };
 
 struct waiter {
@@ -164,7 +165,8 @@ static bool write_upstream(struct str body, enum service service, struct buf *ou
     bool ok = yyjson_is_arr(data);
     struct arena a;
     arena_init(&a, 64 << 20);
-    struct model *models = arena_new(&a, struct model, yyjson_arr_size(data) + 1);
+    size_t all = yyjson_arr_size(data);
+    struct model *models = arena_new(&a, struct model, all < MODELS_MAX ? all + 1 : MODELS_MAX);
     size_t i, max, n = 0;
     yyjson_val *v;
     yyjson_arr_foreach(data, i, max, v)
@@ -179,7 +181,7 @@ static bool write_upstream(struct str body, enum service service, struct buf *ou
             m.created = parse_time(json_member_str(v, S("created_at")));
         if (m.owner.n == 0)
             m.owner = default_owner(service);
-        if (m.id.n > 0)
+        if (m.id.n > 0 && n < MODELS_MAX)
             models[n++] = m;
     }
     if (ok)
@@ -217,9 +219,19 @@ static void answer_configured(struct entry *e)
     buf_done(&body);
 }
 
+/* First nobody waits any more, while the look-up goes on for the cache; then that ends too. */
 static void on_limit(void *ctx)
 {
-    answer_configured(ctx); /* the look-up goes on, for the cache */
+    struct entry *e = ctx;
+    struct worker *w = e->cache->worker;
+    if (e->late) {
+        drop(e);
+        return;
+    }
+    e->late = true;
+    answer_configured(e);
+    int64_t rest_ms = w->config->http_timeout_ms - MODELS_WAIT_MS;
+    timeout_set(&w->loop, &e->limit, (rest_ms > 0 ? rest_ms : 1) * NS_PER_MS);
 }
 
 static void on_head(void *ctx, const struct http_head *head)
@@ -375,6 +387,8 @@ void models_reply(struct request *r)
     list_append(&e->waiting, &w->link);
     if (begin)
         look_up(e, r);
+    else if (e->late)
+        answer_configured(e);
 }
 
 void models_forget(struct request *r)

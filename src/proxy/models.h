@@ -6,7 +6,8 @@
  *              empty list; within MODELS_WAIT_MS, always status 200.
  *   Cache      an upstream's answer is kept for five minutes per service and key,
  *              MODELS_CACHE_MAX of them, the oldest goes first.  Keys are kept as hashes.
- *   Cancel     a client that leaves does not stop a look-up: its result is cached.
+ *   Cancel     a client that leaves does not stop a look-up: its result is cached.  It ends
+ *              at HTTP_TIMEOUT.
  */
 #ifndef MODELS_H
 #define MODELS_H

@@ -205,6 +205,14 @@ static void end_swallowed(struct request *r)
     request_fail(r, E_UPSTREAM_STREAM, message);
 }
 
+static void reply_folded(struct request *r, int status, struct str body)
+{
+    request_reply_head(r, status, &r->relay->folded.headers, S("application/json"),
+                       (int64_t)body.n);
+    request_reply_body(r, body);
+    request_reply_end(r);
+}
+
 static void fold_failed(struct request *r, int e)
 {
     int status;
@@ -219,7 +227,7 @@ static void fold_failed(struct request *r, int e)
     r->relay->watch.end = WATCH_FAILED;
     r->ended = "upstream_error_event";
     request_log_reply(r);
-    request_reply(r, status, S("application/json"), buf_str(&body));
+    reply_folded(r, status, buf_str(&body));
     buf_done(&body);
     request_finish(r);
 }
@@ -237,7 +245,7 @@ static void end_fold(struct request *r)
     fold_result(y->fold, &body);
     watch_json(&y->watch, buf_str(&body));
     request_log_reply(r);
-    request_reply(r, y->upstream_status, S("application/json"), buf_str(&body));
+    reply_folded(r, y->upstream_status, buf_str(&body));
     buf_done(&body);
     request_finish(r);
 }
@@ -359,6 +367,7 @@ void relay_begin(struct request *r, const struct http_head *head)
     }
     if (y->mode == RELAY_FOLD) {
         y->fold = fold_new(r->upstream_protocol, r->worker->config->max_event_bytes);
+        http_head_copy(head, &r->work, &y->folded);
         return;
     }
     r->worker->counters->streams += y->mode == RELAY_EVENTS;
@@ -387,10 +396,10 @@ static int64_t ping_tick(struct request *r, int64_t now_ns)
 {
     struct relay *y = r->relay;
     int64_t ping_ns = r->worker->config->stream_ping_ms * NS_PER_MS;
-    bool may = y->mode == RELAY_EVENTS && ping_ns > 0 && !y->in_pieces && !y->paused &&
-               y->watch.end == WATCH_OPEN;
-    if (!may)
+    if (y->mode != RELAY_EVENTS || ping_ns == 0 || y->watch.end != WATCH_OPEN)
         return 0;
+    if (y->in_pieces || y->paused) /* not between two events, or not read: look again */
+        return now_ns + ping_ns;
     if (now_ns >= y->last_out_ns + ping_ns) {
         put(r, reply_ping(r->upstream_protocol, y->watch.begun));
         y->last_out_ns = now_ns;

@@ -43,7 +43,8 @@ struct relay {
     struct buf held;       /* an unfinished event */
     struct coding *coding; /* undoes the stream's content-encoding; NULL: none */
     struct fold *fold;
-    struct buf capture; /* copy of the reply for usage, error and test logs */
+    struct http_head folded; /* the upstream's head, in request->work */
+    struct buf capture;      /* copy of the reply for usage, error and test logs */
     int upstream_status;
     struct str upstream_request_id;
     struct str error_type; /* of an error reply, for the log */

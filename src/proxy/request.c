@@ -171,6 +171,7 @@ static enum next step_admit(struct request *r)
         return NEXT_WAIT;
     }
     if (r->route.kind == ROUTE_PASS) {
+        buf_init(&r->body, SIZE_MAX / 2); /* one HTTP/2 window may come before the upstream */
         server_pause(r->stream);
         server_continue(r->stream);
         return go(r, &STEP_adapt);
@@ -303,7 +304,7 @@ static void on_tick(void *ctx)
     int64_t now = loop_now_ns(&r->worker->loop), due = 0;
     bool waiting = r->relay == NULL || r->relay->upstream_status == 0;
     if (waiting) {
-        int64_t limit = r->sent_ns + c->http_timeout_ms * NS_PER_MS;
+        int64_t limit = r->owed_ns + c->http_timeout_ms * NS_PER_MS;
         if (now >= limit) {
             request_fail(r, E_UPSTREAM_TIMEOUT, S(""));
             return;
@@ -341,7 +342,7 @@ static enum next step_send(struct request *r)
     r->worker->counters->attempts++;
     r->worker->counters->retries += again;
     if (!again)
-        r->sent_ns = clock_mono_ns();
+        r->sent_ns = r->owed_ns = clock_mono_ns();
     request_log_start(r);
     r->exchange = pool_open(r->worker->pool, &x, &exchange_callbacks, r);
     r->step = &STEP_relay;
@@ -363,6 +364,8 @@ static void on_upstream_ready(void *ctx)
     if (r->route.kind != ROUTE_PASS || !r->head.has_body)
         return;
     r->body_started = true;
+    exchange_write(r->exchange, buf_str(&r->body));
+    buf_done(&r->body);
     if (r->body_complete)
         exchange_write_end(r->exchange);
     server_resume(r->stream);
@@ -409,7 +412,8 @@ static void on_upstream_fail(void *ctx, int err, struct str reason, bool unproce
     r->exchange = NULL;
     bool stale = unprocessed && (err == E_UPSTREAM_CLOSED || err == E_UPSTREAM_REFUSED);
     bool head_came = r->relay != NULL && r->relay->upstream_status != 0;
-    if (stale && !head_came && r->attempts < ATTEMPTS_MAX && r->route.kind == ROUTE_JSON) {
+    bool kept = r->route.kind == ROUTE_JSON || !r->head.has_body; /* all that was sent */
+    if (stale && !head_came && r->attempts < ATTEMPTS_MAX && kept) {
         move(r, &STEP_send);
         return;
     }
@@ -542,6 +546,11 @@ static void on_client_body(void *user, struct str bytes)
     if (r->route.kind == ROUTE_PASS) {
         if (r->exchange == NULL)
             return;
+        if (!r->body_started) { /* HTTP/2: it was on its way when we paused */
+            buf_add(&r->body, bytes);
+            return;
+        }
+        r->owed_ns = loop_now_ns(&r->worker->loop);
         exchange_write(r->exchange, bytes);
         if (exchange_queued(r->exchange) > CONN_HIGH_BYTES)
             server_pause(r->stream);

@@ -48,7 +48,7 @@ struct request {
     struct route route;
     struct str id;
     struct credential credential;
-    struct buf body;    /* as received */
+    struct buf body;    /* as received; pass-through: what came before body_started */
     struct buf decoded; /* without its content-encoding */
     bool body_complete;
     bool body_started; /* pass-through: on_ready has come */
@@ -68,6 +68,7 @@ struct request {
     int attempts;
     bool unprocessed; /* the last attempt cannot have been acted on */
     int64_t sent_ns;
+    int64_t owed_ns; /* since then the upstream owes us its status */
 
     /* the reply */
     struct relay *relay; /* NULL before its head */
