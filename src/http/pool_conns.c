@@ -3,9 +3,11 @@
  */
 #include "pool_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "err.h"
 #include "mem.h"
 #include "must.h"
 
@@ -164,7 +166,7 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
     struct origin *o = c->origin;
     c->connecting = NULL;
     if (err < 0) {
-        fail_waiters(o, err, reason);
+        fail_waiters(o, err == -ETIMEDOUT ? E_UPSTREAM_CONNECT : err, reason);
         pool_close(c);
         return;
     }

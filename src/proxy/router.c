@@ -147,6 +147,8 @@ int router_find(enum service service, const struct http_head *head, struct arena
     int e = 0;
     if (head->target.n > 0 && head->target.p[0] == '/')
         e = canonical_path(str_slice(head->target, 0, q), a, &r.path);
+    else if (str_eq(head->method, S("CONNECT")))
+        e = E_METHOD; /* its target is no path */
     else if (!str_eq(head->target, S("*")))
         e = E_NOT_FOUND;
     if (e == 0 && str_eq(head->method, S("OPTIONS"))) {

@@ -107,6 +107,11 @@ class Proxy:
         raise AssertionError(f"no log line {event} {fields}; the last ones:\n{tail}\n"
                              f"{self.stderr.decode('utf-8', 'replace')}")
 
+    def done(self, reply):
+        """The line that ends this reply's request."""
+        request_id = reply.h("request-id") or reply.h("x-request-id")
+        return self.wait_log("request_done", request_id=request_id)
+
     def log(self, **fields):
         with self.changed:
             return [x for x in self.lines if all(x.get(n) == v for n, v in fields.items())]

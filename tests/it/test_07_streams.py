@@ -390,8 +390,7 @@ def test_cut(raw, protocol, how, half):
         tail = c.body()
         assert c.request("GET", "/health").status == 200  # the connection is in step
     check_error(protocol, tail, 2, "resp_1")
-    request_id = reply.h("request-id") or reply.h("x-request-id")
-    done = proxy.wait_log("request_done", request_id=request_id)
+    done = proxy.done(reply)
     assert done["ended"] == "error" and done["error"].startswith("UPSTREAM_")
 
 

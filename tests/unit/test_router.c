@@ -134,6 +134,7 @@ static void vendors_families_pass_on_their_own_service(void **state)
     assert_int_equal(find(SERVICE_CODEX, "GET", "/v1/models/gpt-5", &r), 0);
     assert_int_equal(r.kind, ROUTE_PASS);
     assert_int_equal(find(SERVICE_CODEX, "CONNECT", "/v1/files", &r), E_METHOD);
+    assert_int_equal(find(SERVICE_CODEX, "CONNECT", "example.com:443", &r), E_METHOD);
 }
 
 static void wrong_methods_learn_what_is_allowed(void **state)
