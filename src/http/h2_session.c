@@ -92,7 +92,7 @@ static int check_id(struct h2 *c, int32_t id)
         return 0;
     if (id >= c->skipped_from && id <= c->skipped_to)
         return end_session(c, H2_PROTOCOL_ERROR);
-    if (id > c->last_id + 2) {
+    if (id - 2 > c->last_id) {
         c->skipped_from = c->last_id + 2;
         c->skipped_to = id - 2;
     }
