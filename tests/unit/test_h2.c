@@ -666,9 +666,11 @@ static void skipped_ids_are_errors(void **state)
     static const struct {
         uint32_t first, then;
         int goaway;
-    } rows[] = {
-        { 1, 3, -1 }, { 5, 7, -1 }, { 5, 3, H2_PROTOCOL_ERROR }, { 5, 1, H2_PROTOCOL_ERROR }
-    };
+    } rows[] = { { 1, 3, -1 },
+                 { 5, 7, -1 },
+                 { 5, 3, H2_PROTOCOL_ERROR },
+                 { 5, 1, H2_PROTOCOL_ERROR },
+                 { INT32_MAX, INT32_MAX, H2_STREAM_CLOSED } };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct side side;
         struct buf in;
