@@ -110,7 +110,7 @@ static int run_check(const struct options *o)
         return fail(&error, 2);
     config_print(&config, &text);
     fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
-    fprintf(stderr, STR_FMT, STR_ARG(buf_str(&config.warnings)));
+    fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
     puts("configuration ok");
     buf_done(&text);
     buf_done(&error);

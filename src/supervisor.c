@@ -248,8 +248,6 @@ static void generation_serves(struct supervisor *s)
         log_write(LOG_INFO, "reload_complete", F("generation", s->generation));
     }
     s->config = s->pending;
-    if (!timeout_armed(&s->respawn)) /* one may have died while others were starting */
-        timeout_set(&s->loop, &s->respawn, 0);
     if (s->reload_again) {
         s->reload_again = false;
         begin_reload(s);
@@ -292,10 +290,6 @@ static void reload_failed(struct supervisor *s)
     sockets_restore(&s->sockets, &s->old_sockets);
     config_done(&s->pending);
     s->generation--; /* the serving one is the newest again */
-    if (s->reload_again) {
-        s->reload_again = false;
-        timeout_set(&s->loop, &s->settle, 0);
-    }
 }
 
 static void on_exit_(uv_process_t *process, int64_t status, int signal)
@@ -595,10 +589,8 @@ static int start(struct supervisor *s, struct buf *error)
     s->config.production = s->pending.production;
     if ((e = counters_create(&s->counters_fd)) < 0 ||
         (e = counters_map(s->counters_fd, &s->slots)) < 0 ||
-        (e = sockets_open(&s->sockets, &s->pending, error)) < 0) {
-        config_done(&s->pending);
+        (e = sockets_open(&s->sockets, &s->pending, error)) < 0)
         return e;
-    }
     watch_signals(s);
     watch_files(s);
     return start_generation(s);

@@ -22,6 +22,7 @@ enum {
     LINGER_MS = 1000,
     DISCARD_BYTES = 64 * 1024,
     CLOSING_POLL_MS = 10, /* at first; no event tells that a short queue is written */
+    DRAIN_GRACE_MS = 1000,
 };
 
 /* --- conns --- */
@@ -284,6 +285,22 @@ static void on_accept(void *ctx, int fd)
 
 /* --- the server --- */
 
+static void retire(struct server_conn *c)
+{
+    if (c->state == SERVER_CONN_OPENING)
+        server_conn_drop(c, false);
+    else if (c->state == SERVER_CONN_SERVING)
+        c->version->retire(c);
+}
+
+static void retire_all(void *ctx)
+{
+    struct server *s = ctx;
+
+    list_each (it, tmp, &s->conns)
+        retire(list_entry(it, struct server_conn, link));
+}
+
 struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct server_limits *limits,
                           const struct server_handler *handler, void *ctx)
 {
@@ -297,6 +314,7 @@ struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct ser
     s->handler = handler;
     s->ctx = ctx;
     list_init(&s->conns);
+    timeout_init(&s->drain_grace, retire_all, s);
     s->listener = listener_new(l, fd, on_accept, s);
     return s;
 }
@@ -309,12 +327,13 @@ void server_drain(struct server *s, void (*on_drained)(void *ctx), void *ctx)
         s->draining = true;
         listener_free(s->listener);
         s->listener = NULL;
+        /* A conn that is new was opened for a request that may be on its way: to close it
+         * now would fail that request, and clients do not try again on a new conn. */
+        timeout_set(s->loop, &s->drain_grace, DRAIN_GRACE_MS * NS_PER_MS);
         list_each (it, tmp, &s->conns) {
             struct server_conn *c = list_entry(it, struct server_conn, link);
-            if (c->state == SERVER_CONN_OPENING)
-                server_conn_drop(c, false);
-            else if (c->state == SERVER_CONN_SERVING)
-                c->version->retire(c);
+            if (c->asked)
+                retire(c);
         }
     }
     check_drained(s);
@@ -329,6 +348,7 @@ void server_free(struct server *s)
     if (s->listener)
         listener_free(s->listener);
     s->listener = NULL;
+    timeout_clear(s->loop, &s->drain_grace);
     while (!list_empty(&s->conns))
         server_conn_drop(list_first(&s->conns, struct server_conn, link), false);
     loop_defer(s->loop, free, s);

@@ -78,7 +78,8 @@ struct server;
 struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct server_limits *limits,
                           const struct server_handler *handler, void *ctx);
 /* Stops accepting; idle conns close, HTTP/2 gets GOAWAY, replies say `connection: close`;
- * on_drained() comes (later) when no conn is left. */
+ * a conn without any request yet has 1 s for one.  on_drained() comes (later) when no conn
+ * is left. */
 void server_drain(struct server *s, void (*on_drained)(void *ctx), void *ctx);
 void server_free(
     struct server *s); /* closes everything at once; on_gone() comes for open streams */

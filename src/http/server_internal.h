@@ -101,6 +101,7 @@ struct server_conn {
     enum server_conn_state state;
     unsigned preface_seen; /* OPENING: so many bytes of the HTTP/2 preface have come */
     bool run_pending;
+    bool asked;        /* a request has come */
     bool reset_at_end; /* CLOSING: with RST */
     struct timeout timer;
     int64_t since_ns;       /* accepted; CLOSING: when that began */
@@ -151,7 +152,8 @@ struct server {
     uint64_t conns_accepted;
     size_t streams_len;
     bool draining;
-    bool drain_pending; /* the deferred call that tells so is under way */
+    bool drain_pending;         /* the deferred call that tells so is under way */
+    struct timeout drain_grace; /* then conns that have not asked for anything go too */
     void (*on_drained)(void *ctx);
     void *drained_ctx;
 };

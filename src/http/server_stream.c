@@ -17,6 +17,7 @@ struct server_stream *server_stream_new(struct server_conn *c, const struct http
 
     list_init(&s->link);
     s->conn = c;
+    c->asked = true;
     s->is_head = str_eq(head->method, S("HEAD"));
     s->expects = head->expect_continue && head->has_body && (head->major > 1 || head->minor > 0);
     s->reply_left = -1;

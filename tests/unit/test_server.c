@@ -656,6 +656,33 @@ static void drain_lets_exchanges_finish(void **state)
     fixture_free(f);
 }
 
+/* Goal: a conn that was opened just before draining began may still ask, once. */
+static void drain_serves_new_conns(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct client late, silent;
+    struct str head = { 0 }, body = { 0 };
+
+    client_open(&late, f);
+    client_open(&silent, f);
+    wait_until(f, server_conns(f->server) == 2);
+    server_drain(f->server, on_drained, f);
+    for (int i = 0; i < 10; i++)
+        turn(f);
+    client_send(&late, S("GET /late HTTP/1.1\r\nHost: x\r\n\r\n"));
+    wait_until(f, client_reply(&late, &head, &body));
+    assert_true(str_contains(head, S("connection: close\r\n")));
+    assert_str(body, S("GET /late "));
+    wait_until(f, client_eof(&late));
+    assert_int_equal(f->drained, 0);
+    wait_until(f, client_eof(&silent));
+    wait_until(f, f->drained == 1);
+    client_close(&late);
+    client_close(&silent);
+    fixture_free(f);
+}
+
 /* Goal: accepting pauses at conns_max and goes on below. */
 static void conns_are_limited(void **state)
 {
@@ -723,6 +750,7 @@ int main(void)
         cmocka_unit_test(slow_clients_are_refused),
         cmocka_unit_test(idle_and_stalled_conns_end),
         cmocka_unit_test(drain_lets_exchanges_finish),
+        cmocka_unit_test(drain_serves_new_conns),
         cmocka_unit_test(conns_are_limited),
         cmocka_unit_test(free_tells_open_exchanges),
     };
