@@ -133,10 +133,22 @@ class Proxy:
                     with self.changed:
                         self.changed.wait(0.1)
 
+    def wait_reload(self, since=0):
+        """Until the new workers serve and the old ones, which have nothing to finish, are gone."""
+        self.wait_log("reload_complete", since)
+        until(lambda: len(self.workers()) == int(self.settings["WORKERS"]))
+
     def workers(self):
-        """The processes that serve, by the log."""
-        pids = {x["pid"] for x in self.log() if x["event"].endswith("_service_starting")}
-        return sorted(p for p in pids if os.path.exists(f"/proc/{p}"))
+        """The processes that serve, in order of their start."""
+        pid = self.process.pid
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                if Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[1:2] == [b"worker"]:
+                    found.append(int(child))
+            except OSError:
+                pass  # it has just ended
+        return found
 
     def worker_kib(self):
         """Resident memory of the workers that is not shared."""
