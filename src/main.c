@@ -110,7 +110,8 @@ static int run_check(const struct options *o)
         return fail(&error, 2);
     config_print(&config, &text);
     fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
-    fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
+    if (buf_len(&config.warnings) > 0)
+        fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
     puts("configuration ok");
     buf_done(&text);
     buf_done(&error);
