@@ -34,7 +34,7 @@
 
 enum {
     POOL_PIECE_BYTES = 64 * 1024,  /* whole bodies go out in such pieces */
-    POOL_HEAD_BYTES = 1024 * 1024, /* a request head; the server side bounds it far below */
+    POOL_HEAD_BYTES = 4096 * 1024, /* a request head; MAX_HEADER_BYTES is at most a quarter */
     POOL_REPLY_FIELDS_MAX = 500,   /* header fields of a reply */
     POOL_STREAMS_MAX = 100,        /* HTTP/2 exchanges on one conn, whatever the server allows */
     POOL_REASON_BYTES = 256,

@@ -287,7 +287,8 @@ static void arm_tick(struct request *r, int64_t due_ns)
 static bool may_open_stream(const struct request *r)
 {
     return r->wants_stream && r->relay == NULL && r->worker->config->stream_open_ms > 0 &&
-           r->route.kind == ROUTE_JSON && r->route.endpoint != ENDPOINT_COUNT_TOKENS;
+           r->route.kind == ROUTE_JSON && r->route.endpoint != ENDPOINT_COUNT_TOKENS &&
+           r->route.endpoint != ENDPOINT_COMPACT;
 }
 
 static void earlier(int64_t *due, int64_t t)

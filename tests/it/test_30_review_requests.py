@@ -181,3 +181,103 @@ def test_the_largest_header_that_can_be_allowed(field):
         until(lambda: p.log(event="request_done"))
         assert not p.log(event="worker_died")
     up.close()
+
+
+class H2:
+    """One HTTP/2 connection by prior knowledge, driven by hand."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.replies = {}
+
+    def head(self, stream, path, end=False):
+        self.h2.send_headers(stream, [(":method", "POST"), (":scheme", "http"),
+                                      (":authority", "x"), (":path", path),
+                                      ("authorization", "Bearer k")], end_stream=end)
+        self.flush()
+
+    def flush(self):
+        self.sock.sendall(self.h2.data_to_send())
+
+    def read(self):
+        data = self.sock.recv(65536)
+        assert data, "the proxy closed the connection"
+        for event in self.h2.receive_data(data):
+            if isinstance(event, DataReceived):
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                self.replies[event.stream_id] = self.replies.get(event.stream_id, b"") + event.data
+            elif isinstance(event, StreamEnded):
+                self.replies[-event.stream_id] = True
+        self.flush()
+
+    def send_all(self, stream, data):
+        while data:
+            room = min(self.h2.local_flow_control_window(stream), 16384, len(data))
+            if room == 0:
+                self.read()
+                continue
+            self.h2.send_data(stream, data[:room])
+            data = data[room:]
+            self.flush()
+        self.h2.end_stream(stream)
+        self.flush()
+
+
+def test_large_upload_over_http2(raw):
+    """Many windows, without a length."""
+    proxy, up = raw
+    up.script = lambda c, r: c.reply(body=b"%d" % len(r.body))
+    c = H2(proxy.codex_port)
+    c.head(1, "/v1/files")
+    c.send_all(1, b"x" * 3000000)
+    while -1 not in c.replies:
+        c.read()
+    assert c.replies[1] == b"3000000"
+    assert set(up.requests[-1].body) == {ord("x")}
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/responses"])
+@pytest.mark.parametrize("when", ["at once", "uploading", "waiting"])
+def test_http2_streams_that_are_reset(raw, tag, path, when):
+    """The connection lives on, the upstream's ends."""
+    proxy, up = raw
+    waits, left = [], []
+
+    def script(c, r):
+        if r.target.endswith("again"):
+            c.reply(body=b"fine")
+            return
+        waits.append(1)
+        left.append(c.wait_closed(10))
+
+    up.script = script
+    c = H2(proxy.codex_port)
+    c.head(1, path)
+    if when != "at once":
+        c.h2.send_data(1, b'{"a":', end_stream=False)
+        c.flush()
+    if when == "waiting":
+        c.h2.send_data(1, b"1}", end_stream=True)
+        c.flush()
+        until(lambda: waits)
+    c.h2.reset_stream(1)
+    c.head(3, "/v1/files/again", end=True)
+    while -3 not in c.replies:
+        c.read()
+    assert c.replies[3] == b"fine"
+    if when == "waiting":
+        until(lambda: left)
+        assert left == [True]
+
+
+def test_compaction_is_no_stream():
+    """It may take long, but what comes is JSON, even if the client says `stream`."""
+    up = Upstream()
+    up.script = lambda c, r: (time.sleep(1), c.reply(body=b'{"ok":1}'))
+    with Proxy(OPENAI_BASE_URL=up.url, SERVICES="codex", STREAM_OPEN_SECONDS="0.2") as p:
+        with Client(p.codex_port) as c:
+            reply = c.request("POST", "/v1/responses/compact", BEARER, b'{"stream":true}')
+    assert reply.json() == {"ok": 1}
+    up.close()
