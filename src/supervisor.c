@@ -589,8 +589,10 @@ static int start(struct supervisor *s, struct buf *error)
     s->config.production = s->pending.production;
     if ((e = counters_create(&s->counters_fd)) < 0 ||
         (e = counters_map(s->counters_fd, &s->slots)) < 0 ||
-        (e = sockets_open(&s->sockets, &s->pending, error)) < 0)
+        (e = sockets_open(&s->sockets, &s->pending, error)) < 0) {
+        config_done(&s->pending);
         return e;
+    }
     watch_signals(s);
     watch_files(s);
     return start_generation(s);
