@@ -22,8 +22,9 @@ run: ## install what is missing, build, serve; with the upstream simulator when 
 	@$(MAKE) --no-print-directory build
 	@exec build/release/cc-proxy serve $$(test -e .env || echo --simulator)
 
-test: ## all tests, on the release build and under address and undefined-behaviour sanitizers
+test: ## all tests, on the release build and with sanitizers; CC_PROXY_AGENTS=1: real agents, too
 	@tools/setup test
+	@test -z "$$CC_PROXY_AGENTS" || tools/setup-agents
 	@tools/test
 
 asan: ## build with sanitizers and run the unit tests
