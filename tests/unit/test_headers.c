@@ -4,24 +4,9 @@
  */
 #include "unit.h"
 
+#include "arena_fixture.h"
 #include "headers.h"
 #include "reply.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 /* "name: value\n..." */
 static struct http_headers make(const char *text)

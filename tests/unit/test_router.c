@@ -4,24 +4,9 @@
  */
 #include "unit.h"
 
+#include "arena_fixture.h"
 #include "err.h"
 #include "router.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 static int find(enum service service, const char *method, const char *target, struct route *r)
 {
