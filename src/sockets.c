@@ -42,6 +42,14 @@ static void wanted_address(const struct config *c, enum worker_port port, char *
                  port == PORT_CLAUDE ? c->claude_port : c->codex_port);
 }
 
+static int count_rows(const struct sockets *s, enum worker_port port)
+{
+    int n = 0;
+    for (int i = 0; i < s->n; i++)
+        n += s->rows[i].port == port;
+    return n;
+}
+
 static int add(struct sockets *s, enum worker_port port, int index, int fd)
 {
     if (s->n == SOCKETS_MAX) {
@@ -65,14 +73,12 @@ static int open_service(struct sockets *s, const struct config *c, enum worker_p
                         bool fresh, struct buf *ret_error)
 {
     struct str host = port == PORT_CLAUDE ? c->claude_host : c->codex_host;
-    int number = port == PORT_CLAUDE ? c->claude_port : c->codex_port, e = 0, have = 0;
+    int number = port == PORT_CLAUDE ? c->claude_port : c->codex_port, e = 0;
     if (fresh && number != 0 && (e = refuse_taken(host, (uint16_t)number, ret_error)) < 0)
         return e;
-    for (int i = 0; i < s->n; i++)
-        have += s->rows[i].port == port;
     if (number == 0)
         number = s->bound[port];
-    for (int i = have; i < c->worker_count && e == 0; i++) {
+    for (int i = count_rows(s, port); i < c->worker_count && e == 0; i++) {
         int fd;
         e = listener_open(host, (uint16_t)number, &fd, ret_error);
         if (e == 0) {
@@ -115,7 +121,7 @@ static int open_admin(struct sockets *s, const struct config *c, struct buf *ret
 }
 
 /* Opens what is missing.  kept: this port's address has not changed. */
-static int open_missing(struct sockets *s, const struct config *c, const bool kept[3],
+static int open_missing(struct sockets *s, const struct config *c, const bool kept[SOCKETS_PORTS],
                         struct buf *ret_error)
 {
     int e = 0;
@@ -133,7 +139,7 @@ static int open_missing(struct sockets *s, const struct config *c, const bool ke
 
 int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error)
 {
-    static const bool none[3];
+    static const bool none[SOCKETS_PORTS];
     memset(s, 0, sizeof(*s));
     int e = open_missing(s, c, none, ret_error);
     if (e < 0)
@@ -141,12 +147,12 @@ int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_erro
     return e;
 }
 
-/* Moves the rows of one port from one set to the other. */
-static void move_rows(struct sockets *from, struct sockets *to, enum worker_port port)
+/* Moves the rows of one port from one set to the other, but for the first `stay` workers'. */
+static void move_rows(struct sockets *from, struct sockets *to, enum worker_port port, int stay)
 {
     int kept = 0;
     for (int i = 0; i < from->n; i++) {
-        if (from->rows[i].port == port)
+        if (from->rows[i].port == port && from->rows[i].index >= stay)
             to->rows[to->n++] = from->rows[i];
         else
             from->rows[kept++] = from->rows[i];
@@ -157,7 +163,7 @@ static void move_rows(struct sockets *from, struct sockets *to, enum worker_port
 int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *c,
                    struct buf *ret_error)
 {
-    bool kept[3];
+    bool kept[SOCKETS_PORTS];
     char want[256];
     memset(old, 0, sizeof(*old));
     memcpy(old->address, s->address, sizeof(s->address));
@@ -165,8 +171,9 @@ int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *
     for (int p = PORT_CLAUDE; p <= PORT_ADMIN; p++) {
         wanted_address(c, (enum worker_port)p, want, sizeof(want));
         kept[p] = strcmp(want, s->address[p]) == 0;
+        old->stayed[p] = kept[p] ? count_rows(s, (enum worker_port)p) : -1;
         if (!kept[p]) {
-            move_rows(s, old, (enum worker_port)p);
+            move_rows(s, old, (enum worker_port)p, 0);
             s->bound[p] = 0;
         }
     }
@@ -179,12 +186,11 @@ int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *
 void sockets_restore(struct sockets *s, struct sockets *old)
 {
     for (int p = PORT_CLAUDE; p <= PORT_ADMIN; p++) {
-        if (strcmp(s->address[p], old->address[p]) == 0)
-            continue;
+        int stayed = old->stayed[p];
         struct sockets doomed = { .n = 0 };
-        move_rows(s, &doomed, (enum worker_port)p);
+        move_rows(s, &doomed, (enum worker_port)p, stayed >= 0 ? stayed : 0);
         sockets_close(&doomed);
-        move_rows(old, s, (enum worker_port)p);
+        move_rows(old, s, (enum worker_port)p, 0);
     }
     memcpy(s->address, old->address, sizeof(s->address));
     memcpy(s->bound, old->bound, sizeof(s->bound));

@@ -20,7 +20,7 @@
 #include "must.h"
 #include "worker.h"
 
-enum { SOCKETS_MAX = 2 * 64 + 1 };
+enum { SOCKETS_MAX = 2 * 64 + 1, SOCKETS_PORTS = 3 };
 
 struct socket_row {
     enum worker_port port;
@@ -31,8 +31,9 @@ struct socket_row {
 struct sockets {
     struct socket_row rows[SOCKETS_MAX];
     int n;
-    char address[3][256]; /* as configured: to see whether it changed */
-    uint16_t bound[3];    /* ports, where 0 was asked for */
+    char address[SOCKETS_PORTS][256]; /* as configured: to see whether it changed */
+    uint16_t bound[SOCKETS_PORTS];    /* ports, where 0 was asked for */
+    int stayed[SOCKETS_PORTS];        /* of an old set: rows that the new one has kept; -1: moved */
 };
 
 int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error) MUST_CHECK;

@@ -12,7 +12,7 @@
 
 #include "must.h"
 
-enum { SPAWN_FDS_MAX = 80 };
+enum { SPAWN_FDS_MAX = 136 };
 
 /* args: NULL-terminated, args[0] is the program.  -errno when it could not be started. */
 int spawn(uv_loop_t *loop, uv_process_t *process, char *const *args, const int *fds, int fds_n,

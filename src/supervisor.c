@@ -248,6 +248,8 @@ static void generation_serves(struct supervisor *s)
         log_write(LOG_INFO, "reload_complete", F("generation", s->generation));
     }
     s->config = s->pending;
+    if (!timeout_armed(&s->respawn)) /* one may have died while others were starting */
+        timeout_set(&s->loop, &s->respawn, 0);
     if (s->reload_again) {
         s->reload_again = false;
         begin_reload(s);
@@ -290,6 +292,10 @@ static void reload_failed(struct supervisor *s)
     sockets_restore(&s->sockets, &s->old_sockets);
     config_done(&s->pending);
     s->generation--; /* the serving one is the newest again */
+    if (s->reload_again) {
+        s->reload_again = false;
+        timeout_set(&s->loop, &s->settle, 0);
+    }
 }
 
 static void on_exit_(uv_process_t *process, int64_t status, int signal)

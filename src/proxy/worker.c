@@ -247,6 +247,7 @@ int worker_run(const struct worker_settings *settings)
     timeout_init(&w->drain_limit, on_drain_limit, w);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* no supervisor: finish what is open, then end */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* for the supervisor; `pkill -HUP` tells everybody */
     if (setup(w, settings) < 0)
         return 1;
     malloc_trim(0); /* reading certificates and rules left much free memory behind */

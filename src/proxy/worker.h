@@ -25,7 +25,7 @@
 #include "server.h"
 #include "upstream.h"
 
-enum { WORKER_LISTENERS_MAX = 64 };
+enum { WORKER_LISTENERS_MAX = 2 * 64 + 1 }; /* one worker may be left to serve all sockets */
 
 /* What a listening socket serves. */
 enum worker_port { PORT_CLAUDE = SERVICE_CLAUDE, PORT_CODEX = SERVICE_CODEX, PORT_ADMIN };
