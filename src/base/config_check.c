@@ -44,14 +44,13 @@ static bool list_has(struct str list, struct str want)
 }
 
 /* adapters.md section 7: a neighbour or a web page could spend a server key
- * that anybody may use. */
-static int check_open_key(const struct config *c, const char *service, size_t key, struct str host,
+ * that anybody may use.  Either service takes requests for both upstreams. */
+static int check_open_key(const struct config *c, size_t key, const char *service, struct str host,
                           struct buf *ret_error)
 {
     if (c->text[key][0] == '\0' || list_has(c->proxy_api_keys, S("")))
         return 0;
-    const char *other = strcmp(service, "claude") == 0 ? "codex" : "claude";
-    if (str_eq(c->services, str_of(other)))
+    if (!str_eq_nocase(c->services, S("both")) && !str_eq_nocase(c->services, str_of(service)))
         return 0;
     const char *key_name = config_row(key)->name;
     if (!is_loopback(host)) {
@@ -79,9 +78,13 @@ int config_check(struct config *c, struct buf *ret_error)
                  c->tls_cert_file.n == 0 ? "TLS_CERT_FILE" : "TLS_KEY_FILE");
         return -EINVAL;
     }
-    int e = check_open_key(c, "claude", CONFIG_anthropic_api_key, c->claude_host, ret_error);
-    if (e == 0)
-        e = check_open_key(c, "codex", CONFIG_openai_api_key, c->codex_host, ret_error);
+    static const size_t keys[] = { CONFIG_anthropic_api_key, CONFIG_openai_api_key };
+    int e = 0;
+    for (size_t i = 0; i < ARRAY_LEN(keys) && e == 0; i++) {
+        e = check_open_key(c, keys[i], "claude", c->claude_host, ret_error);
+        if (e == 0)
+            e = check_open_key(c, keys[i], "codex", c->codex_host, ret_error);
+    }
     return e;
 }
 

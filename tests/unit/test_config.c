@@ -254,12 +254,17 @@ static void an_open_server_key_is_refused(void **state)
         { "ANTHROPIC_API_KEY=k\nPROXY_API_KEYS=\" , \"", false },
         { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=127.0.0.1", false },
         { "ANTHROPIC_API_KEY=k\nCORS_ALLOW_ORIGINS=http://a", false },
-        { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=127.0.0.1\nCORS_ALLOW_ORIGINS=", true },
-        { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=[::1]\nCORS_ALLOW_ORIGINS=http://a", true },
+        { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=127.0.0.1\nCORS_ALLOW_ORIGINS=", false },
+        { "ANTHROPIC_API_KEY=k\nSERVICES=claude\nCLAUDE_SERVICE_HOST=127.0.0.1\nCORS_ALLOW_"
+          "ORIGINS=",
+          true },
+        { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=[::1]\nCODEX_SERVICE_HOST=127.0.0.1\n"
+          "CORS_ALLOW_ORIGINS=http://a",
+          true },
         { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=::\nCORS_ALLOW_ORIGINS=http://a", false },
         { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=127.evil.example\nCORS_ALLOW_ORIGINS=", false },
         { "ANTHROPIC_API_KEY=k\nCLAUDE_SERVICE_HOST=::1\nCORS_ALLOW_ORIGINS=http://a, *", false },
-        { "OPENAI_API_KEY=k\nSERVICES=claude", true },
+        { "OPENAI_API_KEY=k\nSERVICES=claude", false },
         { "OPENAI_API_KEY=k\nSERVICES=codex\nCLAUDE_SERVICE_HOST=::1\nCORS_ALLOW_ORIGINS=", false },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
