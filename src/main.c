@@ -2,9 +2,11 @@
  * The program's subcommands: a table of contents.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -130,6 +132,8 @@ static int run_mock(const struct options *o)
         .ready_fd = o->ready_fd,
         .quiet = o->quiet,
     };
+    if (o->with_parent)
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
     return mock_run(&settings);
 }
 

@@ -109,6 +109,8 @@ static int apply(struct options *o, const char *name, char *value)
         o->simulator = true;
     else if (strcmp(name, "--quiet") == 0)
         o->quiet = true;
+    else if (strcmp(name, "--with-parent") == 0)
+        o->with_parent = true;
     else if (strcmp(name, "--host") == 0)
         o->host = value;
     else if (strcmp(name, "--tls-cert") == 0)

@@ -21,7 +21,7 @@ struct options {
     const char *env_file; /* NULL: the default */
     struct config_option settings[OPTIONS_SETTINGS_MAX];
     size_t settings_n;
-    bool simulator, quiet;
+    bool simulator, quiet, with_parent;
     const char *host, *tls_cert, *tls_key;
     uint16_t port;
     double tokens_per_second;

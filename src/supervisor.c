@@ -517,6 +517,7 @@ static int start_simulator(struct supervisor *s)
                      "--ready-fd",
                      "3",
                      "--quiet",
+                     "--with-parent",
                      NULL };
     s->simulator.data = s;
     int e = spawn(&s->loop.uv, &s->simulator, args, &fds[1], 1, s->settings->sources.environment,

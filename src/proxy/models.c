@@ -378,8 +378,12 @@ void models_reply(struct request *r)
     bool begin = e == NULL;
     if (begin)
         e = add(m, r->service, hash);
-    if (e == NULL) { /* 64 look-ups under way at once */
-        request_fail(r, E_NO_CAPACITY, S(""));
+    if (e == NULL) { /* too many look-ups under way at once */
+        struct buf body;
+        buf_init(&body, LIST_LIMIT_BYTES);
+        write_configured(m->worker, r->service, &body);
+        answer(r, buf_str(&body));
+        buf_done(&body);
         return;
     }
     struct waiter *w = mem_new(struct waiter);

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from proxy import BINARY, Proxy, environment, run, until
 from wire import Client
@@ -147,3 +148,21 @@ def test_a_server_key_is_not_open_through_the_other_service():
                  ["SERVICES=codex"]):
         done = run("check", *key, *(x for s in more for x in ("--set", s)))
         assert done.returncode == 2 and "CODEX" in done.stderr.upper(), done.stderr
+
+
+def test_the_simulator_ends_with_who_started_it():
+    """Even when that was killed."""
+    with Proxy("--simulator") as p:
+        children = Path(f"/proc/{p.process.pid}/task/{p.process.pid}/children").read_text().split()
+        assert len(children) == 2
+        p.kill(signal.SIGKILL)
+        until(lambda: not any(map(alive, children)))
+        p.stop(check=False)
+        p.stop = lambda check: None
+
+
+def alive(pid):
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False

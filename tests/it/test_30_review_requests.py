@@ -281,3 +281,15 @@ def test_compaction_is_no_stream():
             reply = c.request("POST", "/v1/responses/compact", BEARER, b'{"stream":true}')
     assert reply.json() == {"ok": 1}
     up.close()
+
+
+def test_models_for_very_many_keys_at_once(raw, tag):
+    """More look-ups than are kept: the configured list, never an error."""
+    proxy, up = raw
+    up.script = lambda c, r: c.wait_closed(10)
+    clients = [Client(proxy.claude_port) for _ in range(70)]
+    for n, c in enumerate(clients):
+        c.send_request("GET", "/v1/models", {"x-api-key": f"{tag}-{n}"})
+    for c in clients:
+        assert c.head().status == 200
+        c.close()
