@@ -227,17 +227,19 @@ def with_proxy(measure, *args, tls=False):
     """Runs measure(proxy, *args) on a proxy in front of a simulator."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sim = None
     try:
         with tempfile.TemporaryDirectory() as folder:
             pair = certificate(folder) if tls else None
             sim = Simulator(tls=pair)
             more = {"UPSTREAM_CA_FILE": pair[0]} if tls else {}
-            with Proxy(ANTHROPIC_BASE_URL=sim.url, HTTP_MAX_CONNECTIONS=2000,
+            with Proxy(ANTHROPIC_BASE_URL=sim.url, HTTP_MAX_CONNECTIONS=2000, wait=False,
                        **more) as proxy:
-                result = asyncio.run(measure(proxy, *args))
-            sim.stop()
-            return result
+                proxy.wait_ready()
+                return asyncio.run(measure(proxy, *args))
     finally:
+        if sim:
+            sim.stop()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
