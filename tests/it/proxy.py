@@ -1,13 +1,15 @@
 """Starts the program under test and reads its log."""
 
+import base64
 import http.client
 import json
 import os
-from signal import SIGTERM
+import ssl
 import subprocess
 import threading
 import time
 from pathlib import Path
+from signal import SIGTERM
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CC_PROXY") or str(ROOT / "build/release/cc-proxy")
@@ -184,12 +186,12 @@ class Proxy:
 class Simulator:
     """`cc-proxy mock`, and what it has recorded."""
 
-    def __init__(self, *args, tls=None):
+    def __init__(self, *args, tls=None, ca=None):
         reader, writer = os.pipe()
         command = [BINARY, "mock", "--port", "0", "--ready-fd", str(writer), "--quiet", *args]
         if tls:
             command += ["--tls-cert", tls[0], "--tls-key", tls[1]]
-        self.tls = tls
+        self.tls, self.ca = tls, ca
         self.process = subprocess.Popen(command, env=environment(), pass_fds=[writer],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
@@ -200,8 +202,7 @@ class Simulator:
 
     def records(self, last=0):
         if self.tls:
-            import ssl
-            context = ssl.create_default_context(cafile=self.tls[0])
+            context = ssl.create_default_context(cafile=self.ca)
             c = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=20)
         else:
             c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -244,7 +245,6 @@ class Record(dict):
 
     @property
     def body(self):
-        import base64
         return base64.b64decode(self["body_base64"])
 
     def json(self):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from wire import Client, events
@@ -71,7 +72,7 @@ def test_session_lasts_12_hours(proxy, sim, tag):
     one, two, other = (sim.record(f"{tag}.{n}").json()["metadata"]["user_id"] for n in range(3))
     assert one == two != other
     window = int(one.split("session_")[1].split("-")[0])
-    assert window == int(one.split("session_")[1].split("-")[0]) > 40000
+    assert window in (int(time.time() // 43200), int(time.time() // 43200) - 1)
 
 
 def test_values_of_the_client_win(proxy, sim, tag):

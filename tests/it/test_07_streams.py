@@ -280,6 +280,31 @@ def test_paused_stream_is_not_idle(raw):
         assert c.body() == data
 
 
+def test_a_client_that_never_reads_is_dropped(raw):
+    """CLIENT_WRITE_TIMEOUT: the upstream is let go too."""
+    up = raw[1]
+    part = block("content_block_delta", index=0, delta={"text": "x" * 65000})
+    ended = threading.Event()
+
+    def script(c, r):
+        c.sock.settimeout(20)
+        try:
+            c.stream_head()
+            while True:
+                c.chunk(part)
+        except TimeoutError:
+            return
+        except OSError:
+            ended.set()
+    up.script = script
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", CLIENT_WRITE_TIMEOUT="0.4") as p:
+        with Client(p.claude_port, rcvbuf=65536) as c:
+            ask(c, "messages")
+            c.head()
+            assert ended.wait(15)
+            p.wait_log("client_disconnected")
+
+
 # --- keep-alive ---
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -459,15 +484,19 @@ def test_errors_of_the_upstream_in_the_stream(proxy, protocol):
 def test_cut_inside_a_huge_event_breaks_the_connection(raw):
     """Nothing can be said inside an event that is half sent: no clean end then."""
     proxy, up = raw
+    seen = threading.Semaphore(0)
 
     def script(c, r):
         c.stream_head()
         c.chunk(MESSAGES[0] + b"event: content_block_delta\ndata: " + b"x" * (3 << 20))
+        assert seen.acquire(timeout=10)
         c.reset()
     up.script = script
     with Client(proxy.claude_port) as c:
         ask(c, "messages")
         c.head()
+        c.until(b"x" * 100000)
+        seen.release()
         with pytest.raises((Broken, ConnectionResetError)):
             c.body()
 

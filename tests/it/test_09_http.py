@@ -213,16 +213,11 @@ def test_refused_requests(raw, name):
 @pytest.fixture(scope="module")
 def secure(certificates):
     """A proxy with TLS and HTTP/2 on both sides: (proxy, simulator)."""
-    s = Simulator(tls=certificates.pair)
+    s = Simulator(tls=certificates.pair, ca=certificates.ca)
     with Proxy(ANTHROPIC_BASE_URL=s.url, OPENAI_BASE_URL=s.url, UPSTREAM_CA_FILE=certificates.ca,
                TLS_CERT_FILE=certificates.cert, TLS_KEY_FILE=certificates.key) as p:
         yield p, s
     s.stop()
-
-
-def records_of(s, ca):
-    with httpx.Client(verify=ssl.create_default_context(cafile=ca), trust_env=False) as c:
-        return c.get(f"{s.url}/requests").json()
 
 
 def test_tls_on_both_sides(secure, certificates):
@@ -236,11 +231,9 @@ def test_tls_on_both_sides(secure, certificates):
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(one, range(40)))
     assert all(r.status == 200 and b"message_stop" in r.body for r in replies)
-    records = [r for r in records_of(s, certificates.ca) if r["method"] == "POST"]
+    records = [r for r in s.records() if r["method"] == "POST"]
     assert {r["version"] for r in records} == {"2"}
-    numbers = {r["connection"]["number"] if isinstance(r["connection"], dict) else r["connection"]
-               for r in records}
-    assert len(numbers) <= 2
+    assert len({r["connection"]["number"] for r in records}) <= 2
     assert records[0]["authority"] == f"localhost:{s.port}"
 
 
@@ -265,6 +258,27 @@ def test_faults_over_http2(secure, certificates, fault):
         body = c.body()
     ok = fault in ("gzip", "huge-event-2")
     assert (b"message_stop" in body) == ok and (b"event: error" in body) != ok
+
+
+def test_cancel_over_http2_upstream(secure, certificates, tag):
+    """RST_STREAM: the other streams and the connection live on."""
+    p, s = secure
+
+    def ask(fault, name):
+        c = Client(p.claude_port, ca=certificates.ca)
+        c.send_request("POST", "/v1/messages", KEY | {"x-mock-fault": fault, "x-test-id": name},
+                       json=BODY | {"stream": True})
+        return c
+    gone, stays = ask("stall", tag + ".1"), ask("slow-head-700", tag + ".2")
+    assert gone.head().status == 200 and stays.head().status == 200
+    gone.until(b"message_start")
+    gone.close()
+    s.wait_cancelled(tag + ".1")
+    assert b"message_stop" in stays.body()
+    stays.close()
+    one, two = s.record(tag + ".1"), s.record(tag + ".2")
+    assert (one["version"], one["connection"]) == ("2", two["connection"])
+    assert not two["cancelled"]
 
 
 def test_plain_text_on_a_tls_port(secure):
