@@ -115,8 +115,28 @@ static struct str client_version(const struct request *r)
     return str_eq(first, S("-")) ? S("") : first;
 }
 
+/* Once per value, and for the first few values only: they are the client's to choose. */
+static void log_unknown_client_type(struct request *r, enum adapter_reason reason)
+{
+    struct worker *w = r->worker;
+    const struct str *type = http_find(&r->head.headers, S("x-client-type"));
+    bool custom = type != NULL && reason == ADAPTER_BY_CLIENT_TYPE &&
+                  str_eq(adapter_name(r->adapter), S("custom")) &&
+                  !str_eq_nocase(str_trim(*type), S("custom"));
+    if (!custom || w->client_types_n == WORKER_CLIENT_TYPES_MAX)
+        return;
+    struct str value = str_slice(str_trim(*type), 0, 64);
+    for (int i = 0; i < w->client_types_n; i++)
+        if (str_eq_nocase(w->client_types[i], value))
+            return;
+    w->client_types[w->client_types_n++] = arena_str(&w->arena, value);
+    log_write_as(LOG_DEBUG, logger(r), "client_type_unknown", F("request_id", r->id),
+                 F("client_type", value));
+}
+
 void request_log_adapter(struct request *r, enum adapter_reason reason)
 {
+    log_unknown_client_type(r, reason);
     struct str version = client_version(r);
     const char *event =
         adapter_is_default(r->adapter) ? "using_default_adapter" : "adapter_selected";

@@ -25,6 +25,8 @@
 #include "server.h"
 #include "upstream.h"
 
+enum { WORKER_CLIENT_TYPES_MAX = 32 };
+
 enum { WORKER_LISTENERS_MAX = 2 * 64 + 1 }; /* one worker may be left to serve all sockets */
 
 /* What a listening socket serves. */
@@ -56,6 +58,8 @@ struct worker {
     struct counters *counters; /* this one's */
     struct models_cache *models;
     struct list requests;
+    struct str client_types[WORKER_CLIENT_TYPES_MAX]; /* unknown ones, each logged once */
+    int client_types_n;
     char id_prefix[17];
     uint64_t id_next;
     struct timeout gauge_tick, drain_limit;

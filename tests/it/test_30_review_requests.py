@@ -293,3 +293,16 @@ def test_models_for_very_many_keys_at_once(raw, tag):
     for c in clients:
         assert c.head().status == 200
         c.close()
+
+
+def test_unknown_client_types_are_logged_once(proxy, tag):
+    seen = len(proxy.lines)
+    with Client(proxy.claude_port) as c:
+        for value in (tag, tag, tag.upper()):
+            reply = c.request("POST", "/v1/messages", KEY | {"x-client-type": value},
+                              json={"messages": []})
+            assert reply.h("x-cc-proxy-adapter") == "custom"
+        c.request("GET", "/health")  # a line behind theirs
+    proxy.wait_log("request_done", path="/health", since=seen)
+    assert len(proxy.log(event="client_type_unknown", client_type=tag)) == 1
+    assert not proxy.log(event="client_type_unknown", client_type=tag.upper())
