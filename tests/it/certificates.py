@@ -33,9 +33,17 @@ class Certificates:
         b = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
              .public_key(public_key).serial_number(x509.random_serial_number())
              .not_valid_before(self.now - 10 * DAY).not_valid_after(self.now + end)
-             .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), True))
+             .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), True)
+             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False)
+             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                 self.ca_key.public_key()), False))
         if host:
             b = b.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
+        else:
+            b = b.add_extension(x509.KeyUsage(
+                key_cert_sign=True, crl_sign=True, digital_signature=False,
+                content_commitment=False, key_encipherment=False, data_encipherment=False,
+                key_agreement=False, encipher_only=False, decipher_only=False), True)
         return b.sign(key, hashes.SHA256())
 
     def _issue(self, host, end=10 * DAY):

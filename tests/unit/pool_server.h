@@ -26,6 +26,7 @@ struct served {
     int requests; /* for the script's use */
     bool ended;   /* the pool's side has closed */
     struct h2 *h2;
+    struct h2_limits limits;
     struct h2_stream *stream; /* the newest one */
     int streams_closed;
     uint32_t stream_error;
@@ -120,8 +121,8 @@ static inline void server_accept(void *ctx, int fd)
     }
     s->conn = conn_new(v->loop, fd, ssl, &served_handler, s);
     if (v->h2_handler) {
-        struct h2_limits limits = { 65536, 100, v->streams_max ? v->streams_max : 100 };
-        s->h2 = h2_new(H2_SERVER, &limits, v->h2_handler, s);
+        s->limits = (struct h2_limits){ 65536, 100, v->streams_max ? v->streams_max : 100 };
+        s->h2 = h2_new(H2_SERVER, &s->limits, v->h2_handler, s);
         served_pull(s);
     }
 }
