@@ -102,23 +102,33 @@ static void read_again(struct conn *c)
         timeout_set(c->loop, &c->timer, 0);
 }
 
-static void read_some(struct conn *c)
+/* True when there may be more. */
+static bool read_some(struct conn *c)
 {
     for (int i = 0; i < READS_PER_TURN; i++) {
         if (c->state != CONN_OPEN || c->reading == CONN_READ_ENDED || c->paused != 0)
-            return;
+            return false;
         ssize_t n = wire_read(&c->wire, c->loop->scratch, LOOP_SCRATCH_BYTES);
         if (n == -EAGAIN)
-            return;
+            return false;
         if (n <= 0) {
             end(c, n < 0 ? (int)n : c->socket_error);
-            return;
+            return false;
         }
         c->handler->on_read(c->ctx, (struct str){ c->loop->scratch, (size_t)n });
         if (c->wire.read_dry)
-            return; /* most likely empty; epoll says so if not */
+            return false; /* most likely empty; epoll says so if not */
     }
     read_again(c);
+    return true;
+}
+
+/* The socket has failed: what came before, like an early reply, is all in the kernel and no
+ * event will tell of it. */
+static void read_rest(struct conn *c)
+{
+    while (read_some(c))
+        ;
 }
 
 /* FIN has come while paused: it is told now unless bytes stand before it. */
@@ -157,19 +167,25 @@ static void push(struct conn *c)
         mark_dirty(c);
 }
 
+static bool is_deaf(const struct conn *c)
+{
+    return c->discarded_bytes > LINGER_BYTES_MAX;
+}
+
+/* What is over the limit stays unread.  It makes close() send an RST, which destroys what the
+ * other side has not read yet, so that waits for its end or the time, too. */
 static void linger(struct conn *c)
 {
     must(c->state == CONN_LINGERING);
-    for (int i = 0; i < READS_PER_TURN; i++) {
+    for (int i = 0; i < READS_PER_TURN && !is_deaf(c); i++) {
         ssize_t n = wire_discard(&c->wire, c->loop->scratch, LOOP_SCRATCH_BYTES);
         if (n == -EAGAIN)
             return;
-        if (n > 0)
-            c->discarded_bytes += (size_t)n;
-        if (n <= 0 || c->discarded_bytes > LINGER_BYTES_MAX) {
+        if (n <= 0) {
             conn_close(c);
             return;
         }
+        c->discarded_bytes += (size_t)n;
     }
 }
 
@@ -234,11 +250,19 @@ static void on_timer(void *ctx)
 {
     struct conn *c = ctx;
     if (c->state == CONN_OPEN) {
-        read_some(c);
+        (void)read_some(c);
         update_interest(c, false);
     } else if (c->state != CONN_OPENING) {
         conn_close(c);
     }
+}
+
+static void write_failed(struct conn *c)
+{
+    if (c->socket_error == 0)
+        c->socket_error = c->error;
+    read_rest(c);
+    end(c, c->error);
 }
 
 /* The end of the turn: conns with something queued, or a callback due. */
@@ -251,7 +275,7 @@ static void flush_at_end_of_turn(struct list *item)
         if (buf_len(&c->out) > 0 && !c->write_blocked)
             push(c);
         if (c->error != 0) {
-            end(c, c->error);
+            write_failed(c);
         } else if (c->was_high && buf_len(&c->out) <= CONN_LOW_BYTES) {
             c->was_high = false;
             if (c->handler->on_drain != NULL)
@@ -282,7 +306,7 @@ static int wanted_events(const struct conn *c)
     case CONN_DRAINING:
         return w->write_wants_read ? UV_READABLE : UV_WRITABLE;
     case CONN_LINGERING:
-        return UV_READABLE;
+        return is_deaf(c) ? UV_DISCONNECT : UV_READABLE;
     case CONN_CLOSED:
         break;
     }
@@ -298,11 +322,11 @@ static void socket_failed(struct conn *c)
         c->socket_error = e != 0 ? e : -ECONNRESET;
     if (c->state == CONN_OPENING && c->wire.ssl != NULL)
         handshake(c); /* an alert may tell more than the socket */
-    read_some(c);
+    read_rest(c);
     if (c->state == CONN_DRAINING || c->state == CONN_LINGERING)
         conn_close(c);
-    else if (c->reading != CONN_READ_ENDED || c->error != 0)
-        end(c, c->socket_error); /* after a half-close the next write tells */
+    else if (c->reading != CONN_READ_ENDED || c->error != 0 || buf_len(&c->out) > 0)
+        end(c, c->socket_error); /* else, after a half-close, the next write tells */
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -321,7 +345,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         if (c->write_blocked)
             push(c);
         if (c->paused == 0)
-            read_some(c);
+            (void)read_some(c);
         else if ((events & UV_DISCONNECT) != 0 && c->reading != CONN_READ_ENDED)
             look_for_end(c);
         break;
@@ -329,7 +353,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         drain(c);
         break;
     case CONN_LINGERING:
-        linger(c);
+        if (is_deaf(c) && (events & UV_DISCONNECT) != 0)
+            conn_close(c);
+        else
+            linger(c);
         break;
     case CONN_CLOSED:
         break;

@@ -16,9 +16,10 @@
  *              afterwards, the struct is freed at the end of the loop turn.
  *              conn_finish() first writes what is queued, then sends FIN (and
  *              TLS close_notify), then waits up to linger_ms for the other side
- *              while discarding up to 64 KiB of input, then closes; no callback
- *              comes afterwards either.  Writing what is queued may take as long
- *              as it moves; CONN_DRAIN_STALL_MS without a byte ends it.
+ *              to end while discarding up to 64 KiB of input (more stays
+ *              unread), then closes; no callback comes afterwards either.
+ *              Writing what is queued may take as long as it moves;
+ *              CONN_DRAIN_STALL_MS without a byte ends it.
  *              When the other side ends or the socket fails, on_end() comes
  *              once, and the owner then calls conn_close().  An owner that
  *              goes on writing after on_end(0) gets a second on_end() when

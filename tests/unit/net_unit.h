@@ -107,9 +107,11 @@ static void guard_fired(void *ctx)
     fail_msg("nothing happened for 10 s");
 }
 
+/* Again and again: uv_run() may run it and then poll. */
 static void ticked(void *ctx)
 {
-    (void)ctx;
+    struct rig *r = ctx;
+    timeout_set(&r->loop, &r->tick, NS_PER_MS);
 }
 
 static MAYBE_UNUSED void rig_init(struct rig *r)

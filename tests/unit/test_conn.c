@@ -309,6 +309,59 @@ static void data_then_reset(struct rig *r)
     }
 }
 
+/* Goal: when a write fails, what the other side said before it closed (an early reply)
+ * still comes, and only then the error. */
+static void data_before_failed_write(struct rig *r)
+{
+    int client = -1;
+    int server = -1;
+    tcp_pair(&client, &server);
+    r->b.c = conn_new(&r->loop, server, NULL, &side_handler, &r->b);
+    rig_until(r, r->b.opens == 1);
+    conn_write(r->b.c, S("much of a body"));
+    rig_idle(r, 5);
+    assert_int_equal(send(client, "413", 3, 0), 3);
+    close(client); /* with unread bytes: RST */
+    conn_write(r->b.c, S("more of it"));
+    rig_until(r, r->b.ends == 1); /* the write fails before the loop polls */
+    assert_str(buf_str(&r->b.in), S("413"));
+    assert_true(r->b.err < 0);
+}
+
+static void test_data_before_failed_write(void **state)
+{
+    (void)state;
+    run_plain(data_before_failed_write);
+}
+
+/* Goal: after a half-close, an RST that meets queued bytes is told: they will never leave. */
+static void reset_after_half_close(struct rig *r)
+{
+    int client = -1;
+    int server = -1;
+    struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    tcp_pair(&client, &server);
+    r->b.c = conn_new(&r->loop, server, NULL, &side_handler, &r->b);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    rig_until(r, r->b.ends == 1);
+    char *much = mem_zalloc(1 << 24);
+    conn_write(r->b.c, (struct str){ much, 1 << 24 });
+    free(much);
+    rig_idle(r, 20);
+    assert_true(conn_queued(r->b.c) > 0);
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(client);
+    rig_until(r, r->b.ends == 2);
+    assert_true(r->b.err < 0);
+    assert_int_equal(conn_queued(r->b.c), 0);
+}
+
+static void test_reset_after_half_close(void **state)
+{
+    (void)state;
+    run_plain(reset_after_half_close);
+}
+
 static void test_data_then_reset(void **state)
 {
     (void)state;
@@ -337,6 +390,34 @@ static void stale(struct rig *r)
     assert_true(conn_is_stale(r->b.c));
 }
 BOTH(stale)
+
+/* Goal: input over the limit does not make a lingering conn send an RST at once: that would
+ * destroy the reply that the other side has not read yet. */
+static void linger_leaves_the_reply(struct rig *r)
+{
+    char got[16];
+    int client = -1;
+    int server = -1;
+    tcp_pair(&client, &server);
+    r->b.c = conn_new(&r->loop, server, NULL, &side_handler, &r->b);
+    rig_until(r, r->b.opens == 1);
+    conn_pause(r->b.c, CONN_PAUSE_OWNER);
+    char *body = mem_zalloc(200 * 1000);
+    assert_int_equal(send(client, body, 200 * 1000, 0), 200 * 1000);
+    free(body);
+    conn_write(r->b.c, S("413"));
+    side_act(&r->b, SIDE_FINISH);
+    rig_idle(r, 20);
+    assert_int_equal(recv(client, got, sizeof(got), 0), 3);
+    assert_int_equal(recv(client, got, sizeof(got), 0), 0); /* FIN, no RST */
+    close(client);
+}
+
+static void test_linger_leaves_the_reply(void **state)
+{
+    (void)state;
+    run_plain(linger_leaves_the_reply);
+}
 
 /* Goal: a lingering conn goes away by itself when the other side stays. */
 static void linger_ends(struct rig *r)
@@ -530,8 +611,11 @@ int main(void)
         BOTH_TESTS(stale),
         BOTH_TESTS(linger_ends),
         cmocka_unit_test(test_linger_ends_with_the_loop),
+        cmocka_unit_test(test_linger_leaves_the_reply),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_data_then_reset),
+        cmocka_unit_test(test_data_before_failed_write),
+        cmocka_unit_test(test_reset_after_half_close),
         cmocka_unit_test(test_tls_wrong_name),
         cmocka_unit_test(test_tls_address),
         cmocka_unit_test(test_tls_unknown_ca),
