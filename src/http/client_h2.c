@@ -256,6 +256,30 @@ static void on_goaway(void *ctx)
 
 /* --- the conn --- */
 
+static size_t room(const struct pool_conn *c)
+{
+    const struct client_h2 *h = c->h2;
+    size_t allowed = h2_streams_allowed(h->codec); /* beyond those that are open */
+    size_t max = POOL_STREAMS_MAX;
+    if (h2_streams_max(h->codec) == SIZE_MAX && c->origin->streams_max < max)
+        max = c->origin->streams_max;
+    size_t ours = h->streams < max ? max - h->streams : 0;
+    return allowed < ours ? allowed : ours;
+}
+
+/* What SETTINGS allow: for the waiters now, and for the next conn until its own have come.
+ * Without the latter all that one conn has refused would be refused by the next. */
+static void learn_streams_max(struct pool_conn *c)
+{
+    struct origin *o = c->origin;
+    size_t max = h2_streams_max(c->h2->codec);
+    if (max == SIZE_MAX)
+        return;
+    o->streams_max = max > 0 ? max : 1; /* 0 would never be tried again */
+    if (o->waiting > 0 && room(c) > 0)
+        pool_kick(c->pool);
+}
+
 static void on_read(void *ctx, struct str bytes)
 {
     struct pool_conn *c = ctx;
@@ -272,6 +296,7 @@ static void on_read(void *ctx, struct str bytes)
         pool_lose(c, E_UPSTREAM_PROTOCOL, "broke the HTTP/2 protocol", false);
         return;
     }
+    learn_streams_max(c);
     pump(c);
 }
 
@@ -325,13 +350,6 @@ static void free_client(struct pool_conn *c)
 {
     h2_free(c->h2->codec);
     free(c->h2);
-}
-
-static size_t room(const struct pool_conn *c)
-{
-    size_t allowed = h2_streams_allowed(c->h2->codec); /* beyond those that are open */
-    size_t ours = c->h2->streams < POOL_STREAMS_MAX ? POOL_STREAMS_MAX - c->h2->streams : 0;
-    return allowed < ours ? allowed : ours;
 }
 
 static void cancel(struct exchange *x)

@@ -167,6 +167,13 @@ size_t h2_streams_allowed(const struct h2 *c)
     return max > c->streams_n ? max - c->streams_n : 0;
 }
 
+size_t h2_streams_max(const struct h2 *c)
+{
+    if (!c->settings_received)
+        return SIZE_MAX;
+    return nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 struct h2_stream *h2_submit_request(struct h2 *c, const struct http_head *head, bool has_body,
                                     void *user)
 {

@@ -109,6 +109,8 @@ struct h2_stream *h2_submit_request(struct h2 *c, const struct http_head *head, 
 size_t h2_open_streams(const struct h2 *c);
 size_t h2_streams_allowed(
     const struct h2 *c); /* client: at once, by the server's SETTINGS; 0 after GOAWAY */
+/* client: the server's SETTINGS_MAX_CONCURRENT_STREAMS; SIZE_MAX before its SETTINGS came */
+size_t h2_streams_max(const struct h2 *c);
 void h2_ping(struct h2 *c);
 
 /* server.  Headers may hold content-length. */

@@ -93,6 +93,7 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
         s->proxy_user = arena_str(&o->arena, s->proxy_user);
         s->proxy_password = arena_str(&o->arena, s->proxy_password);
     }
+    o->streams_max = POOL_STREAMS_MAX;
     o->shares = s->prior_h2 && !s->tls;
     return o;
 }

@@ -102,8 +102,9 @@ struct origin {
     struct origin_settings settings; /* texts in the arena */
     struct tls_sessions sessions;
     int connecting, waiting;
-    int promised; /* scratch of pool_serve(): waiters that a conn being opened will serve */
-    bool shares;  /* its newest conn was HTTP/2 */
+    int promised;       /* scratch of pool_serve(): waiters that a conn being opened will serve */
+    size_t streams_max; /* HTTP/2: what its newest SETTINGS allow at once */
+    bool shares;        /* its newest conn was HTTP/2 */
 };
 
 struct pool {

@@ -319,6 +319,55 @@ static void cancelled_bytes_give_their_window_back(void **state)
     rig_free(r);
 }
 
+/* A SETTINGS frame with SETTINGS_MAX_CONCURRENT_STREAMS. */
+static void say_streams_max(struct served *v, char max)
+{
+    char frame[] = { 0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, max };
+    conn_write(v->conn, (struct str){ frame, sizeof(frame) });
+}
+
+/* Goal: SETTINGS that allow more streams serve those who wait; the next conn begins with what
+ * the newest SETTINGS said, instead of with a hundred streams to be refused. */
+static void settings_rule_who_waits(void **state)
+{
+    (void)state;
+    struct pool_settings settings = rig_settings;
+    settings.conns_max = 1;
+    struct rig *r = rig_new(&settings, NULL);
+    struct origin_settings o = {
+        .name = S("raw"), .host = S("127.0.0.1"), .port = r->server.port, .prior_h2 = true
+    };
+    r->origin = pool_add_origin(r->pool, &o);
+    struct got g[5];
+    rig_get(r, &g[0], 'a');
+    rig_wait_ms(r, 30);
+    say_streams_max(&r->server.conns[0], 1);
+    rig_wait_ms(r, 30);
+    for (int i = 1; i < 5; i++)
+        rig_get(r, &g[i], (char)('a' + i));
+    rig_wait_ms(r, 30);
+    assert_int_equal(rig_counts(r).waiting, 4);
+    say_streams_max(&r->server.conns[0], 3);
+    rig_wait_ms(r, 30);
+    assert_int_equal(rig_counts(r).waiting, 2);
+
+    served_close(&r->server.conns[0]);
+    rig_run(r, 3);
+    rig_wait_ms(r, 30);
+    assert_int_equal(r->server.n, 2);
+    assert_int_equal(rig_counts(r).waiting, 0);
+    for (int i = 0; i < 3; i++) {
+        got_done(&g[i]);
+        rig_get(r, &g[i], (char)('f' + i));
+    }
+    assert_int_equal(rig_counts(r).waiting, 2);
+    for (int i = 0; i < 5; i++) {
+        rig_cancel(r, &g[i]);
+        got_done(&g[i]);
+    }
+    rig_free(r);
+}
+
 static void resets_say_whether_it_was_processed(void **state)
 {
     (void)state;
@@ -470,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_paused_stream_does_not_stop_others),
         cmocka_unit_test(cancel_resets_the_stream),
         cmocka_unit_test(cancelled_bytes_give_their_window_back),
+        cmocka_unit_test(settings_rule_who_waits),
         cmocka_unit_test(resets_say_whether_it_was_processed),
         cmocka_unit_test(goaway_takes_the_conn_out_of_service),
         cmocka_unit_test(a_lost_conn_fails_all_its_exchanges),
