@@ -285,8 +285,10 @@ def test_plain_text_on_a_tls_port(secure):
     p, _ = secure
     with Client(p.claude_port) as c:
         c.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-        data = c.sock.recv(100)
-        assert not data.startswith(b"HTTP")
+        try:  # an alert or a reset, as the OpenSSL at hand leaves bytes unread or not
+            assert not c.sock.recv(100).startswith(b"HTTP")
+        except ConnectionResetError:
+            pass
     with pytest.raises(Exception):
         httpx.get(f"https://localhost:{p.claude_port}/health", trust_env=False)
 
