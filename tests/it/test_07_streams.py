@@ -511,10 +511,10 @@ def opening(scripted):
 
 
 def slow(up, answer):
-    opened = threading.Semaphore(0)
+    opened = threading.Event()
 
     def script(c, r):
-        assert opened.acquire(timeout=10)
+        assert opened.wait(10)
         answer(c)
     up.script = script
     return opened
@@ -529,7 +529,7 @@ def open_then(opening, up, protocol, answer):
         assert reply.status == 200
         assert reply.h("content-type").startswith("text/event-stream")
         assert c.until(b"\n\n").startswith(b":")
-        opened.release()
+        opened.set()
         return c.body().replace(COMMENT, b"")
 
 

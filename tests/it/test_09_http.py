@@ -460,10 +460,13 @@ class Outbound:
 
     def _serve(self, s):
         f = s.makefile("rb", buffering=0)
-        first = f.read(1)
-        ok = self._socks(f, s) if first == b"\x05" else self._http(f, s, first)
-        if ok:
-            relay(s, socket.create_connection(("127.0.0.1", self.to)))
+        try:
+            first = f.read(1)
+            ok = self._socks(f, s) if first == b"\x05" else self._http(f, s, first)
+            if ok:
+                relay(s, socket.create_connection(("127.0.0.1", self.to)))
+        except (OSError, ValueError, IndexError):
+            pass  # the other side has left
         s.close()
 
     def _http(self, f, s, first):
