@@ -143,9 +143,8 @@ static void run_now(void *ctx)
 
 void server_conn_run_later(struct server_conn *c)
 {
-    if (c->run_pending)
-        return;
-    must(c->state != SERVER_CONN_CLOSED);
+    if (c->run_pending || c->state == SERVER_CONN_CLOSED)
+        return; /* closed: one stream's on_gone() may touch another, which has not been told yet */
     c->run_pending = true;
     loop_defer(c->server->loop, run_now, c);
 }
