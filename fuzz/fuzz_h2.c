@@ -81,9 +81,21 @@ static void on_stream_close(void *ctx, struct h2_stream *s, uint32_t error, bool
     buf_addf(&l->out, "close%d:%u ", h2_stream_id(s), error);
 }
 
-static const struct h2_handler handler = {
-    on_head, on_body, on_end, on_drain, on_stream_close, NULL
-};
+static void on_refused(void *ctx, struct h2_stream *s, int err)
+{
+    struct log *l = ctx;
+    struct http_headers none = { .n = 0 };
+    must(!l->failed);
+    buf_addf(&l->out, "refused%d:%d ", h2_stream_id(s), err);
+    l->open++;
+    h2_submit_reply(s, 431, &none, true);
+    h2_write(s, S("no"));
+    h2_write_end(s);
+    h2_reset(s, H2_NO_ERROR);
+}
+
+static const struct h2_handler handler = { on_head,         on_body, on_end,    on_drain,
+                                           on_stream_close, NULL,    on_refused };
 static const struct h2_limits limits = { .header_bytes = 4096,
                                          .fields_max = 20,
                                          .streams_max = 10 };

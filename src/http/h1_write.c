@@ -1,27 +1,4 @@
-#include <time.h>
-
-#include "clock.h"
 #include "h1.h"
-
-/* The newest date text; one a worker process, made at most once a second. */
-static struct {
-    int64_t unix_s;
-    char text[30];
-    size_t n;
-} date;
-
-static struct str date_now(void)
-{
-    int64_t now_s = clock_unix_ms() / 1000;
-    if (date.n == 0 || now_s != date.unix_s) {
-        time_t t = (time_t)now_s;
-        struct tm tm;
-        must(gmtime_r(&t, &tm) != NULL);
-        date.n = strftime(date.text, sizeof(date.text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-        date.unix_s = now_s;
-    }
-    return (struct str){ date.text, date.n };
-}
 
 static void write_field(struct buf *out, struct str name, struct str value)
 {
@@ -84,7 +61,7 @@ void h1_write_reply(struct buf *out, int status, const struct http_headers *head
         write_framing(out, body_bytes);
     if (status >= 200) {
         if (http_find(headers, S("date")) == NULL)
-            write_field(out, S("date"), date_now());
+            write_field(out, S("date"), http_date());
         if (!keep_alive || body_bytes == -3)
             write_field(out, S("connection"), S("close"));
         else if (client_minor == 0)

@@ -8,7 +8,7 @@
  *              call any other function below.
  *   Streams    struct h2_stream is owned by the codec; `user` is the caller's.
  *              It dies right after on_stream_close(), which comes exactly once
- *              for every stream for which on_head() came (server) or that
+ *              for every stream for which on_head() or on_refused() came (server) or that
  *              h2_submit_request() returned (client).
  *   Flow       received bytes count as unread until h2_consume(); windows open
  *              only then.  Per-stream window 256 KiB (server) and 1 MiB
@@ -17,12 +17,12 @@
  *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
  *              been above H2_HIGH_BYTES.
  *   Heads      as in h1.h: no hop-by-hop field, host or content-length in
- *              headers; cookie crumbs are joined with "; ".  An expectation other than
- *              100-continue stays there as `expect`.  Trailers are dropped.
+ *              headers; cookie crumbs are joined with "; ".  Trailers are dropped.
  *   Strictness RFC 9113: no connection-specific fields, valid pseudo-headers,
  *              names and values, :authority equal to host; a malformed request is
  *              reset with PROTOCOL_ERROR and not reported, one over the limits with
- *              ENHANCE_YOUR_CALM.  Replies likewise; on_stream_close() says it.
+ *              ENHANCE_YOUR_CALM (but see on_refused).  Replies likewise;
+ *              on_stream_close() says it.
  *              Frames for a stream after its client ended or reset it, or for an
  *              identifier that the client has skipped, end the connection.
  *   Floods     limits of reliability.md section 3, answered with GOAWAY
@@ -80,6 +80,10 @@ struct h2_handler {
     void (*on_stream_close)(void *ctx, struct h2_stream *s, uint32_t error, bool unprocessed);
     /* client: the server will take no more streams on this connection */
     void (*on_goaway)(void *ctx);
+    /* server, may be NULL: a request without on_head(): over the limits (E_HEADERS_TOO_LARGE),
+     * or with an expectation that is not known (E_EXPECTATION).  It must be replied to, whole,
+     * and h2_reset() with H2_NO_ERROR here. */
+    void (*on_refused)(void *ctx, struct h2_stream *s, int err);
 };
 
 struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,

@@ -104,6 +104,8 @@ static void join_cookies(struct h2_block *b)
 static int finish_request(struct h2_block *b)
 {
     struct http_head *head = &b->head;
+    if (http_find(&head->headers, S("expect")) != NULL)
+        return E_EXPECTATION;
     if (head->authority.n == 0)
         head->authority = b->host;
     else if (b->host.n > 0 && !str_eq_nocase(b->host, head->authority))
@@ -203,6 +205,8 @@ void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_heade
     fields_init(f, headers->n);
     snprintf(f->status, sizeof(f->status), "%d", status);
     put(f, S(":status"), str_of(f->status), 0);
+    if (status >= 200 && http_find(headers, S("date")) == NULL)
+        put(f, S("date"), http_date(), 0); /* rfc9110,s6.6.1 */
     put_headers(f, headers, true);
 }
 

@@ -6,7 +6,7 @@
  *              fills head.  Texts live as long as the block.  A block over the
  *              limits stores nothing more.
  *   Writing    h2_fields_of_...() make nghttp2's list; it borrows the texts.
- *   Errors     E_HEADERS_TOO_LARGE, E_BAD_REQUEST (malformed).
+ *   Errors     E_HEADERS_TOO_LARGE, E_EXPECTATION, E_BAD_REQUEST (malformed).
  */
 #ifndef H2_HEAD_H
 #define H2_HEAD_H

@@ -61,12 +61,16 @@ void h2_submit_rst(struct h2_stream *s, uint32_t error)
     must(e != NGHTTP2_ERR_NOMEM);
 }
 
-/* Drops a stream whose head or order of heads we do not accept. */
+/* Drops a stream whose head or order of heads we do not accept.  What a client could do better
+ * is answered, once the block is complete. */
 static void refuse(struct h2_stream *s, int e)
 {
+    bool answers = s->conn->handler->on_refused != NULL && !s->head_done;
     h2_block_free(s->block);
     s->block = NULL;
-    if (!s->muted)
+    if (answers && (e == E_HEADERS_TOO_LARGE || e == E_EXPECTATION))
+        s->refused = e;
+    else if (!s->muted)
         h2_submit_rst(s, e == E_HEADERS_TOO_LARGE ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
 }
 
@@ -185,9 +189,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0; /* refused: decoded for the sake of the table only */
     int e = h2_block_add(s->block, (struct str){ (const char *)name, name_n },
                          (struct str){ (const char *)value, value_n });
-    if (e < 0)
-        refuse(s, e);
-    return 0;
+    if (e >= 0)
+        return 0;
+    refuse(s, e);
+    /* an answer is no less work than a reset */
+    return s->refused != 0 ? count(s->conn, &s->conn->resets, RESETS_MAX) : 0;
 }
 
 static void remote_end(struct h2_stream *s)
@@ -197,10 +203,20 @@ static void remote_end(struct h2_stream *s)
         s->conn->handler->on_end(s->conn->ctx, s);
 }
 
+static void answer_refused(struct h2_stream *s)
+{
+    s->head_done = true;
+    s->reported = true;
+    s->conn->handler->on_refused(s->conn->ctx, s, s->refused);
+    must(s->muted);
+}
+
 static void on_head(struct h2_stream *s, bool ended)
 {
     struct h2 *c = s->conn;
     struct h2_block *b = s->block;
+    if (s->refused != 0 && !s->head_done && !s->muted)
+        answer_refused(s);
     if (s->head_done || b == NULL || s->muted) {
         if (ended)
             remote_end(s);
@@ -209,7 +225,11 @@ static void on_head(struct h2_stream *s, bool ended)
     int e = h2_block_finish(b, c->role, !ended);
     if (e < 0 || (c->role == H2_CLIENT && b->head.status < 200)) {
         if (e < 0 || ++s->interim_replies > INTERIM_MAX)
-            refuse(s, E_BAD_REQUEST);
+            refuse(s, e < 0 ? e : E_BAD_REQUEST);
+        if (s->refused != 0)
+            answer_refused(s);
+        if (s->refused != 0 && ended)
+            remote_end(s);
         return;
     }
     s->head_done = true;

@@ -44,6 +44,7 @@ struct h2_stream {
     struct buf out;
     size_t unread_bytes; /* received, not consumed */
     unsigned empty_frames;
+    int refused; /* why its head was not accepted, when the caller is to answer it */
     int interim_replies;
     bool reported;    /* the caller knows it */
     bool muted;       /* will be reset: no events, no writes */

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
+
+#include "clock.h"
 
 static const struct str hop_names[] = {
     S_INIT("connection"),
@@ -276,4 +279,24 @@ const char *http_reason(int status)
         if (reasons[i].status == status)
             return reasons[i].text;
     return "";
+}
+
+/* The newest date text; one a worker process, made at most once a second. */
+static struct {
+    int64_t unix_s;
+    char text[30];
+    size_t n;
+} date;
+
+struct str http_date(void)
+{
+    int64_t now_s = clock_unix_ms() / 1000;
+    if (date.n == 0 || now_s != date.unix_s) {
+        time_t t = (time_t)now_s;
+        struct tm tm;
+        must(gmtime_r(&t, &tm) != NULL);
+        date.n = strftime(date.text, sizeof(date.text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        date.unix_s = now_s;
+    }
+    return (struct str){ date.text, date.n };
 }

@@ -69,6 +69,7 @@ bool http_target_ok(struct str target);
 int http_content_length(struct str value, int64_t *ret_n) MUST_CHECK;
 /* True when the comma list has the token, in any case. */
 bool http_has_token(struct str list, struct str token);
+struct str http_date(void); /* the value of a date field; the text lives until the next call */
 const char *http_reason(int status); /* "OK"; "" when unknown */
 
 #endif

@@ -18,11 +18,13 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "err.h"
 #include "server_internal.h"
 
 enum {
     PULL_BYTES = 64 * 1024,
     HEAD_ARENA_BYTES = 1024 * 1024,
+    ERROR_BODY_BYTES = 64 * 1024,
     DRAIN_BYTES = 64 * 1024, /* of a request that has its reply */
     DRAIN_NS = NS_PER_S,
 };
@@ -53,7 +55,8 @@ static void pull(struct server_conn *c)
 
     buf_init(&out, (size_t)1 << 30);
     h2_set_now(c->h2.codec, now_ns(c));
-    while (c->state == SERVER_CONN_SERVING && conn_queued(c->conn) < CONN_HIGH_BYTES) {
+    /* Up to and over the mark, so that drained() is sure to come. */
+    while (c->state == SERVER_CONN_SERVING && conn_queued(c->conn) <= CONN_HIGH_BYTES) {
         h2_pull(c->h2.codec, &out, PULL_BYTES);
         if (buf_len(&out) == 0 || c->state != SERVER_CONN_SERVING)
             break;
@@ -196,8 +199,28 @@ static void on_stream_close(void *ctx, struct h2_stream *h2, uint32_t error, boo
     server_stream_gone(s);
 }
 
+/* As HTTP/1 does, but that the conn goes on. */
+static void on_refused(void *ctx, struct h2_stream *h2, int err)
+{
+    struct server_conn *c = ctx;
+    const struct server *server = c->server;
+    struct http_headers headers = { 0 };
+    struct buf body;
+    struct arena a;
+
+    arena_init(&a, HEAD_ARENA_BYTES);
+    buf_init(&body, ERROR_BODY_BYTES);
+    server->handler->error_body(server->ctx, err, S(""), &a, &headers, &body);
+    h2_submit_reply(h2, err_row(err)->http_status, &headers, true);
+    h2_write(h2, buf_str(&body));
+    h2_write_end(h2);
+    h2_reset(h2, H2_NO_ERROR);
+    buf_done(&body);
+    arena_done(&a);
+}
+
 static const struct h2_handler codec_callbacks = {
-    on_head, on_body, on_end, on_drain, on_stream_close, NULL,
+    on_head, on_body, on_end, on_drain, on_stream_close, NULL, on_refused,
 };
 
 /* --- the conn --- */

@@ -5,6 +5,7 @@
 #include "server_fixture.h"
 
 #include "h2.h"
+#include "server_internal.h"
 
 enum { CALLS_MAX = 32 };
 
@@ -68,8 +69,8 @@ static void call_goaway(void *ctx)
     ((struct h2_client *)ctx)->goaways++;
 }
 
-static const struct h2_handler client_callbacks = { call_head,  call_body,  call_end,
-                                                    call_drain, call_close, call_goaway };
+static const struct h2_handler client_callbacks = { call_head,  call_body,   call_end, call_drain,
+                                                    call_close, call_goaway, NULL };
 static const struct h2_limits client_limits = { 65536, 100, 100 };
 
 static void h2_client_open(struct h2_client *h, struct fixture *f)
@@ -558,6 +559,86 @@ static void a_stalled_stream_is_reset(void **state)
 
 /* --- conns --- */
 
+/* Goal: a head over the limits and an unknown expectation are answered as in HTTP/1; the conn
+ * and its HPACK tables go on. */
+static void refused_heads_are_answered(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct h2_client h;
+    struct http_header many[120];
+    struct http_header expect = { S("expect"), S("a miracle") };
+    struct http_head head = { .method = S("GET"),
+                              .target = S("/x"),
+                              .scheme = S("http"),
+                              .authority = S("localhost"),
+                              .content_length = -1 };
+
+    for (size_t i = 0; i < 120; i++)
+        many[i] = (struct http_header){ S("x-indexed"), S("value") };
+    h2_client_open(&h, f);
+    for (int i = 0; i < 3; i++) {
+        struct call *c = &h.calls[h.n++];
+        buf_init(&c->body, 1 << 20);
+        head.headers = i == 0 ? (struct http_headers){ many, 120, 120 }
+                              : (struct http_headers){ &expect, i == 1, i == 1 };
+        c->s = h2_submit_request(h.h2, &head, false, c);
+        h2_wait(&h, c->closed == 1);
+        assert_int_equal(c->status, i == 0 ? 431 : i == 1 ? 417 : 200);
+        assert_int_equal(c->error, H2_NO_ERROR);
+    }
+    assert_str(buf_str(&h.calls[0].body), S("{\"error\":\"HEADERS_TOO_LARGE\"}"));
+    assert_int_equal(f->n, 1);
+    assert_int_equal(server_streams(f->server), 0);
+
+    /* with a body under way: the reply is whole, then NO_ERROR */
+    head.headers = (struct http_headers){ many, 120, 120 };
+    struct call *c = &h.calls[h.n++];
+    buf_init(&c->body, 1 << 20);
+    c->s = h2_submit_request(h.h2, &head, true, c);
+    h2_wait(&h, c->closed == 1);
+    assert_int_equal(c->status, 431);
+    assert_int_equal(c->ended, 1);
+    assert_int_equal(c->error, H2_NO_ERROR);
+    h2_client_close(&h);
+    fixture_free(f);
+}
+
+static struct server_stream *other_stream;
+
+static void gone_touches_another(void *user)
+{
+    struct exchange *x = user;
+    x->gone++;
+    if (x->s != other_stream)
+        server_write(other_stream, S("more"));
+}
+
+/* Goal: on_gone() may call server functions on the other streams of a lost conn. */
+static void gone_may_touch_other_streams(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(false);
+    struct server_handler handler = app;
+    struct http_headers none = { 0 };
+    struct h2_client h;
+
+    handler.on_gone = gone_touches_another;
+    f->server->handler = &handler;
+    f->mode = APP_HOLD;
+    h2_client_open(&h, f);
+    call(&h, S("GET"), S("/1"), false);
+    call(&h, S("GET"), S("/2"), false);
+    h2_wait(&h, f->n == 2);
+    other_stream = f->x[1].s;
+    server_head(other_stream, 200, &none, -1);
+    h2_settle(&h);
+    h2_client_close(&h);
+    wait_until(f, f->x[1].gone == 1);
+    assert_int_equal(f->x[0].gone, 1);
+    fixture_free(f);
+}
+
 /* Goal: GOAWAY, open streams finish, then the conn ends and the drain is told. */
 static void drain_lets_streams_finish(void **state)
 {
@@ -666,6 +747,8 @@ int main(void)
         cmocka_unit_test(a_full_socket_fills_the_streams),
         cmocka_unit_test(a_paused_body_stops_at_the_window),
         cmocka_unit_test(a_stalled_stream_is_reset),
+        cmocka_unit_test(refused_heads_are_answered),
+        cmocka_unit_test(gone_may_touch_other_streams),
         cmocka_unit_test(drain_lets_streams_finish),
         cmocka_unit_test(idle_conns_end),
         cmocka_unit_test(garbage_ends_the_conn),
