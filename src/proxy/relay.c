@@ -48,6 +48,7 @@ void relay_free(struct relay *y)
         return;
     coding_free(y->coding);
     fold_free(y->fold);
+    free(y->pending);
     buf_done(&y->held);
     buf_done(&y->capture);
     free(y);
@@ -96,7 +97,9 @@ static void pass_events(struct request *r, struct str events)
     y->last_in_ns = clock_mono_ns();
     if (y->in_pieces) { /* the event that was too long to hold is whole now, and more may follow */
         y->in_pieces = false;
-        y->watch = y->pending;
+        y->watch = *y->pending;
+        free(y->pending);
+        y->pending = NULL;
     }
     watch_events(&y->watch, events);
     put(r, events);
@@ -119,8 +122,8 @@ static void events_in(struct request *r, struct str bytes)
         pass_event_piece(r, rest);
     } else if (buf_len(&y->held) + rest.n > RELAY_HOLD_BYTES) {
         buf_add(&y->held, rest);
-        y->pending = y->watch;
-        watch_events(&y->pending, buf_str(&y->held));
+        y->pending = mem_dup(&y->watch, sizeof(y->watch));
+        watch_events(y->pending, buf_str(&y->held));
         pass_event_piece(r, buf_str(&y->held));
         buf_clear(&y->held);
     } else {
@@ -207,7 +210,7 @@ static void end_swallowed(struct request *r)
 
 static void reply_folded(struct request *r, int status, struct str body)
 {
-    request_reply_head(r, status, &r->relay->folded.headers, S("application/json"),
+    request_reply_head(r, status, &r->relay->folded->headers, S("application/json"),
                        (int64_t)body.n);
     request_reply_body(r, body);
     request_reply_end(r);
@@ -367,7 +370,8 @@ void relay_begin(struct request *r, const struct http_head *head)
     }
     if (y->mode == RELAY_FOLD) {
         y->fold = fold_new(r->upstream_protocol, r->worker->config->max_event_bytes);
-        http_head_copy(head, &r->work, &y->folded);
+        y->folded = arena_new(&r->work, struct http_head, 1);
+        http_head_copy(head, &r->work, y->folded);
         return;
     }
     r->worker->counters->streams += y->mode == RELAY_EVENTS;

@@ -37,14 +37,14 @@ struct coding;
 struct relay {
     enum relay_mode mode;
     struct watch watch;
-    struct watch pending; /* what watch becomes when the event passed in pieces is whole */
+    struct watch *pending; /* what watch becomes when the event passed in pieces is whole */
     struct sse_splitter splitter;
     bool in_pieces;        /* part of an unfinished event has been passed on */
     struct buf held;       /* an unfinished event */
     struct coding *coding; /* undoes the stream's content-encoding; NULL: none */
     struct fold *fold;
-    struct http_head folded; /* the upstream's head, in request->work */
-    struct buf capture;      /* copy of the reply for usage, error and test logs */
+    struct http_head *folded; /* the upstream's head, in request->work */
+    struct buf capture;       /* copy of the reply for usage, error and test logs */
     int upstream_status;
     struct str upstream_request_id;
     struct str error_type; /* of an error reply, for the log */
