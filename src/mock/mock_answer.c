@@ -273,7 +273,7 @@ static void generate(struct mock_answer *ans, struct arena *a, const struct mock
         return;
     struct mock_ask ask;
     struct mock_plan plan;
-    vendor->read(root, a, &ask);
+    mock_ask_read(&ask, vendor, root, a);
     wish.n_deltas = header_u64(q, S("x-mock-tokens"), 0);
     wish.huge_mib = ans->fault.kind == MOCK_FAULT_HUGE_EVENT ? ans->fault.number : 0;
     mock_plan_make(&plan, a, &ask, &wish);

@@ -24,11 +24,11 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
     for (size_t i = yyjson_arr_size(messages); i > 0; i--) {
         yyjson_val *message = yyjson_arr_get(messages, i - 1);
         struct str role = json_member_str(message, S("role"));
-        struct str text = mock_content_text(json_member(message, S("content")));
+        yyjson_val *content = json_member(message, S("content"));
         if (str_eq(role, S("tool")) || str_eq(role, S("function")))
-            ask->tool_result = text.p != NULL ? text : S("");
+            ask->tool_result = mock_result_text(content);
         else if (str_eq(role, S("user")))
-            ask->user_text = text;
+            ask->user_text = mock_content_text(content);
         else
             continue;
         return;
@@ -37,11 +37,8 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
 
 static void read_tool(yyjson_val *tools, struct mock_ask *ask)
 {
+    yyjson_arr_iter iter = yyjson_arr_iter_with(tools); /* empty when it is no array */
     yyjson_val *tool;
-    yyjson_arr_iter iter;
-    if (!yyjson_is_arr(tools))
-        return;
-    yyjson_arr_iter_init(tools, &iter);
     while (ask->tool_name.p == NULL && (tool = yyjson_arr_iter_next(&iter)) != NULL) {
         bool custom = str_eq(json_member_str(tool, S("type")), S("custom"));
         yyjson_val *inner = json_member(tool, custom ? S("custom") : S("function"));
@@ -63,33 +60,23 @@ static bool reads_thinking(yyjson_val *root)
            yyjson_is_obj(json_member(root, S("reasoning")));
 }
 
-static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ret_ask)
+static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
 {
     (void)a;
-    struct mock_ask ask = { .model = json_member_str(root, S("model")), .max_tokens = UINT64_MAX };
-    if (!json_member_u64(root, S("max_completion_tokens"), &ask.max_tokens))
-        (void)json_member_u64(root, S("max_tokens"), &ask.max_tokens);
-    ask.stream = json_member_true(root, S("stream"));
-    ask.include_usage =
+    if (!json_member_u64(root, S("max_completion_tokens"), &ask->max_tokens))
+        (void)json_member_u64(root, S("max_tokens"), &ask->max_tokens);
+    ask->include_usage =
         json_member_true(json_member(root, S("stream_options")), S("include_usage"));
-    ask.thinks = reads_thinking(root);
-    read_turn(json_member(root, S("messages")), &ask);
-    read_tool(json_member(root, S("tools")), &ask);
-    *ret_ask = ask;
+    ask->thinks = reads_thinking(root);
+    read_turn(json_member(root, S("messages")), ask);
+    read_tool(json_member(root, S("tools")), ask);
 }
 
-static struct str finish_reason(const struct mock_plan *p)
-{
-    switch (p->stop) {
-    case MOCK_STOP_LENGTH:
-        return S("length");
-    case MOCK_STOP_TOOL:
-        return S("tool_calls");
-    case MOCK_STOP_END:
-        break;
-    }
-    return S("stop");
-}
+static const struct str finish_reasons[] = {
+    [MOCK_STOP_END] = S_INIT("stop"),
+    [MOCK_STOP_LENGTH] = S_INIT("length"),
+    [MOCK_STOP_TOOL] = S_INIT("tool_calls"),
+};
 
 static void write_usage(const struct mock_plan *p, struct buf *out)
 {
@@ -129,7 +116,8 @@ static void write_body(const struct mock_plan *p, struct buf *out)
         write_call(p, (struct str){ 0 }, p->call.text, out);
         buf_add_byte(out, ']');
     }
-    mock_json(out, "},\"logprobs\":null,\"finish_reason\":$s}],\"usage\":", finish_reason(p));
+    mock_json(out,
+              "},\"logprobs\":null,\"finish_reason\":$s}],\"usage\":", finish_reasons[p->stop]);
     write_usage(p, out);
     buf_add(out, S(",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\"}"));
 }
@@ -186,7 +174,7 @@ static void render_call_open(const struct mock_plan *p, struct buf *out)
 
 static void render_tail(const struct mock_plan *p, struct buf *out)
 {
-    struct str finish = arena_printf(p->arena, "\"%.*s\"", STR_ARG(finish_reason(p)));
+    struct str finish = arena_printf(p->arena, "\"%.*s\"", STR_ARG(finish_reasons[p->stop]));
     render_chunk(p, S("{}"), finish, out);
     if (p->ask.include_usage) {
         chunk_begin(p, out);

@@ -116,16 +116,10 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
         if (!str_eq(json_member_str(message, S("role")), S("user")))
             continue;
         ask->user_text = mock_content_text(content);
-        yyjson_arr_iter iter;
-        if (!yyjson_is_arr(content))
-            return;
-        yyjson_arr_iter_init(content, &iter);
-        while ((block = yyjson_arr_iter_next(&iter)) != NULL) {
-            if (!str_eq(json_member_str(block, S("type")), S("tool_result")))
-                continue;
-            struct str text = mock_content_text(json_member(block, S("content")));
-            ask->tool_result = text.p != NULL ? text : S("");
-        }
+        yyjson_arr_iter iter = yyjson_arr_iter_with(content);
+        while ((block = yyjson_arr_iter_next(&iter)) != NULL)
+            if (str_eq(json_member_str(block, S("type")), S("tool_result")))
+                ask->tool_result = mock_result_text(json_member(block, S("content")));
         return;
     }
 }
@@ -134,11 +128,8 @@ static void read_turn(yyjson_val *messages, struct mock_ask *ask)
  */
 static void read_tool(yyjson_val *tools, struct mock_ask *ask)
 {
+    yyjson_arr_iter iter = yyjson_arr_iter_with(tools); /* empty when it is no array */
     yyjson_val *tool;
-    yyjson_arr_iter iter;
-    if (!yyjson_is_arr(tools))
-        return;
-    yyjson_arr_iter_init(tools, &iter);
     while ((tool = yyjson_arr_iter_next(&iter)) != NULL) {
         struct str type = json_member_str(tool, S("type"));
         ask->tool_schema = json_member(tool, S("input_schema"));
@@ -151,33 +142,23 @@ static void read_tool(yyjson_val *tools, struct mock_ask *ask)
     }
 }
 
-static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ret_ask)
+static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
 {
     yyjson_val *thinking = json_member(root, S("thinking"));
     struct str type = json_member_str(thinking, S("type"));
     (void)a;
-    struct mock_ask ask = { .model = json_member_str(root, S("model")), .max_tokens = UINT64_MAX };
-    (void)json_member_u64(root, S("max_tokens"), &ask.max_tokens);
-    ask.stream = json_member_true(root, S("stream"));
-    ask.thinks = str_eq(type, S("enabled")) || str_eq(type, S("adaptive"));
-    ask.thinking_hidden = str_eq(json_member_str(thinking, S("display")), S("omitted"));
-    read_turn(json_member(root, S("messages")), &ask);
-    read_tool(json_member(root, S("tools")), &ask);
-    *ret_ask = ask;
+    (void)json_member_u64(root, S("max_tokens"), &ask->max_tokens);
+    ask->thinks = str_eq(type, S("enabled")) || str_eq(type, S("adaptive"));
+    ask->thinking_hidden = str_eq(json_member_str(thinking, S("display")), S("omitted"));
+    read_turn(json_member(root, S("messages")), ask);
+    read_tool(json_member(root, S("tools")), ask);
 }
 
-static struct str stop_reason(const struct mock_plan *p)
-{
-    switch (p->stop) {
-    case MOCK_STOP_LENGTH:
-        return S("max_tokens");
-    case MOCK_STOP_TOOL:
-        return S("tool_use");
-    case MOCK_STOP_END:
-        break;
-    }
-    return S("end_turn");
-}
+static const struct str stop_reasons[] = {
+    [MOCK_STOP_END] = S_INIT("end_turn"),
+    [MOCK_STOP_LENGTH] = S_INIT("max_tokens"),
+    [MOCK_STOP_TOOL] = S_INIT("tool_use"),
+};
 
 /* A1.9: input_tokens does not contain cached ones. */
 static void write_usage(const struct mock_plan *p, uint64_t output_tokens, struct buf *out)
@@ -218,7 +199,7 @@ static void write_body(const struct mock_plan *p, struct buf *out)
         write_call(p, p->call.text, out);
     }
     mock_json(out, "],\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":null,\"usage\":",
-              stop_reason(p));
+              stop_reasons[p->stop]);
     write_usage(p, p->output_tokens, out);
     buf_add_byte(out, '}');
 }
@@ -276,7 +257,7 @@ static void render_tail(const struct mock_plan *p, struct buf *out)
     mock_json(out,
               "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{"
               "\"stop_reason\":$s,\"stop_sequence\":null},\"usage\":",
-              stop_reason(p));
+              stop_reasons[p->stop]);
     write_usage(p, p->output_tokens, out);
     buf_add(out, S("}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
 }

@@ -48,8 +48,7 @@ static bool read_item(yyjson_val *item, struct mock_ask *ask)
 {
     struct str type = json_member_str(item, S("type"));
     if (str_ends(type, S("_call_output"))) {
-        struct str text = mock_content_text(json_member(item, S("output")));
-        ask->tool_result = text.p != NULL ? text : S("");
+        ask->tool_result = mock_result_text(json_member(item, S("output")));
         return true;
     }
     if ((type.n == 0 || str_eq(type, S("message"))) &&
@@ -71,11 +70,8 @@ static void read_input(yyjson_val *input, struct mock_ask *ask)
 /* The first fitting function or custom tool, also of a namespace. */
 static void read_tools(yyjson_val *tools, struct str space, struct mock_ask *ask)
 {
+    yyjson_arr_iter iter = yyjson_arr_iter_with(tools); /* empty when it is no array */
     yyjson_val *tool;
-    yyjson_arr_iter iter;
-    if (!yyjson_is_arr(tools))
-        return;
-    yyjson_arr_iter_init(tools, &iter);
     while (ask->tool_name.p == NULL && (tool = yyjson_arr_iter_next(&iter)) != NULL) {
         struct str type = json_member_str(tool, S("type"));
         struct str name = json_member_str(tool, S("name"));
@@ -121,22 +117,19 @@ static bool includes(yyjson_val *root, struct str what)
     return false;
 }
 
-static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ret_ask)
+static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
 {
     yyjson_val *reasoning = json_member(root, S("reasoning"));
     yyjson_val *input = json_member(root, S("input"));
     struct str effort = json_member_str(reasoning, S("effort"));
-    struct mock_ask ask = { .model = json_member_str(root, S("model")), .max_tokens = UINT64_MAX };
-    (void)json_member_u64(root, S("max_output_tokens"), &ask.max_tokens);
-    ask.stream = json_member_true(root, S("stream"));
-    ask.thinks = yyjson_is_obj(reasoning) && !str_eq(effort, S("none"));
-    ask.thinking_hidden = json_member_str(reasoning, S("summary")).n == 0;
-    ask.encrypted = includes(root, S("reasoning.encrypted_content"));
-    ask.echo = read_echo(root, a);
-    read_input(input, &ask);
-    read_tools(json_member(root, S("tools")), (struct str){ 0 }, &ask);
-    read_additional_tools(input, &ask);
-    *ret_ask = ask;
+    (void)json_member_u64(root, S("max_output_tokens"), &ask->max_tokens);
+    ask->thinks = yyjson_is_obj(reasoning) && !str_eq(effort, S("none"));
+    ask->thinking_hidden = json_member_str(reasoning, S("summary")).n == 0;
+    ask->encrypted = includes(root, S("reasoning.encrypted_content"));
+    ask->echo = read_echo(root, a);
+    read_input(input, ask);
+    read_tools(json_member(root, S("tools")), (struct str){ 0 }, ask);
+    read_additional_tools(input, ask);
 }
 
 static void write_usage(const struct mock_plan *p, struct buf *out)

@@ -5,15 +5,18 @@
 struct str mock_content_text(yyjson_val *content)
 {
     struct str text = json_str(content);
+    yyjson_arr_iter iter = yyjson_arr_iter_with(content);
     yyjson_val *part;
-    yyjson_arr_iter iter;
-    if (!yyjson_is_arr(content))
-        return text;
-    yyjson_arr_iter_init(content, &iter);
     while ((part = yyjson_arr_iter_next(&iter)) != NULL)
         if (yyjson_is_str(json_member(part, S("text"))))
             text = json_member_str(part, S("text"));
     return text;
+}
+
+struct str mock_result_text(yyjson_val *content)
+{
+    struct str text = mock_content_text(content);
+    return text.p != NULL ? text : S("");
 }
 
 /* What stands behind "mock:tool=" in the user's text, up to a blank or the end. */
@@ -37,6 +40,15 @@ bool mock_is_filled_array(yyjson_val *object, struct str name)
 {
     yyjson_val *val = json_member(object, name);
     return yyjson_is_arr(val) && yyjson_arr_size(val) > 0;
+}
+
+void mock_ask_read(struct mock_ask *ask, const struct mock_vendor *vendor, yyjson_val *root,
+                   struct arena *a)
+{
+    *ask = (struct mock_ask){ .model = json_member_str(root, S("model")),
+                              .stream = json_member_true(root, S("stream")),
+                              .max_tokens = UINT64_MAX };
+    vendor->read(root, a, ask);
 }
 
 void mock_reply_init(struct mock_reply *r, const struct mock_vendor *vendor,

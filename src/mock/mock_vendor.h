@@ -4,7 +4,8 @@
  * Contract
  *   check()    says whether the vendor would refuse the request: 0, or the HTTP status
  *              with the vendor's words in ret_message.
- *   read()     fills an ask from a request that passed.
+ *   read()     fills the vendor's members of an ask from a request that passed; what all have
+ *              in common (model, stream) is there already.
  *   render()   appends the SSE events of the reply's present step (phase and
  *              piece); may append none.
  *   body()     appends the whole reply as one JSON object.
@@ -54,7 +55,7 @@ struct mock_vendor {
     struct str name;
     bool anthropic; /* shape of errors and headers */
     int (*check)(yyjson_val *root, struct buf *ret_message);
-    void (*read)(yyjson_val *root, struct arena *a, struct mock_ask *ret_ask);
+    void (*read)(yyjson_val *root, struct arena *a, struct mock_ask *ask);
     void (*render)(struct mock_reply *r, struct buf *out);
     void (*body)(const struct mock_plan *p, struct buf *out);
     void (*error_event)(struct mock_reply *r, struct buf *out);
@@ -64,8 +65,13 @@ extern const struct mock_vendor mock_messages, mock_chat, mock_responses;
 
 /* Text of a content: a string, or the last part that has a `text`. */
 struct str mock_content_text(yyjson_val *content);
+/* The same of what a tool said: "" when there is none, because the result itself is there. */
+struct str mock_result_text(yyjson_val *content);
 /* Whether a client's tool of that name may be called: the user's text can ask for another. */
 bool mock_takes_tool(const struct mock_ask *ask, struct str name);
+/* What the vendor's request asks for. */
+void mock_ask_read(struct mock_ask *ask, const struct mock_vendor *vendor, yyjson_val *root,
+                   struct arena *a);
 /* "Field required" and the like for a member that must be a non-empty array. */
 bool mock_is_filled_array(yyjson_val *object, struct str name);
 

@@ -180,7 +180,7 @@ static void run_with(struct run *r, const struct mock_vendor *vendor, struct str
     yyjson_val *root = yyjson_doc_get_root(r->doc);
     if (vendor->check(root, &message) != 0)
         fail_msg("refused: %.*s", STR_ARG(buf_str(&message)));
-    vendor->read(root, &r->arena, &ask);
+    mock_ask_read(&ask, vendor, root, &r->arena);
     wish.body_bytes = request.n;
     wish.number = 7;
     mock_plan_make(&r->plan, &r->arena, &ask, &wish);
