@@ -27,10 +27,13 @@ struct rig {
     int waiting_for; /* results before rig_run() returns */
     bool inside;     /* a pool function is on the stack: no callback may come */
     char order[64];  /* names of exchanges in the order in which they ended */
+    struct got *gots;
 };
 
+/* What an exchange was told; lives until rig_free(). */
 struct got {
     struct rig *rig;
+    struct got *next;
     struct exchange *x;
     char name;
     int ready, heads, ends, fails, drains;
@@ -127,11 +130,6 @@ static const struct exchange_handler got_handler = {
     .on_drain = got_drain,
 };
 
-static inline void got_done(struct got *g)
-{
-    buf_done(&g->body);
-}
-
 /* --- the rig --- */
 
 static inline void rig_too_long(void *ctx)
@@ -198,15 +196,20 @@ static inline void rig_free(struct rig *r)
     server_stop(&r->other);
     rig_wait_ms(r, 1);
     loop_done(&r->loop);
+    while (r->gots) {
+        struct got *g = r->gots;
+        r->gots = g->next;
+        buf_done(&g->body);
+        free(g);
+    }
     free(r);
 }
 
-static inline void rig_open(struct rig *r, struct got *g, char name,
-                            struct exchange_request request)
+static inline struct got *rig_open(struct rig *r, char name, struct exchange_request request)
 {
-    memset(g, 0, sizeof(*g));
-    g->rig = r;
-    g->name = name;
+    struct got *g = mem_new(struct got);
+    *g = (struct got){ .rig = r, .name = name, .next = r->gots };
+    r->gots = g;
     buf_init(&g->body, RIG_TEXT_BYTES);
     struct http_head head = {
         .method = S("POST"),
@@ -224,9 +227,21 @@ static inline void rig_open(struct rig *r, struct got *g, char name,
     r->inside = true;
     g->x = pool_open(r->pool, &request, &got_handler, g);
     r->inside = false;
+    return g;
 }
 
-#define rig_get(r, g, name) rig_open((r), (g), (name), (struct exchange_request){ 0 })
+static inline struct got *rig_get(struct rig *r, char name)
+{
+    return rig_open(r, name, (struct exchange_request){ 0 });
+}
+
+/* The same, until it (or another) has ended. */
+static inline struct got *rig_fetch(struct rig *r, char name)
+{
+    struct got *g = rig_get(r, name);
+    rig_run(r, 1);
+    return g;
+}
 
 static inline void rig_cancel(struct rig *r, struct got *g)
 {

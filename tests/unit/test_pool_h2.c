@@ -97,15 +97,20 @@ SERVER(breaks_off, break_off);
 SERVER(replies_big, reply_big);
 SERVER(goes_away, goaway_then_reply);
 
+static void use_prior_h2(struct rig *r)
+{
+    struct origin_settings o = {
+        .name = S("h2"), .host = S("127.0.0.1"), .port = r->server.port, .prior_h2 = true
+    };
+    r->origin = pool_add_origin(r->pool, &o);
+}
+
 static struct rig *rig_h2(const struct h2_handler *handler, uint32_t streams_max)
 {
     struct rig *r = rig_new(&rig_settings, NULL);
     r->server.h2_handler = handler;
     r->server.streams_max = streams_max;
-    struct origin_settings o = {
-        .name = S("main"), .host = S("127.0.0.1"), .port = r->server.port, .prior_h2 = true
-    };
-    r->origin = pool_add_origin(r->pool, &o);
+    use_prior_h2(r);
     return r;
 }
 
@@ -124,15 +129,14 @@ static void many_exchanges_share_one_conn(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies, 100);
-    struct got g[20];
+    struct got *g[20];
     for (int i = 0; i < 20; i++)
-        rig_get(r, &g[i], (char)('a' + i));
+        g[i] = rig_get(r, (char)('a' + i));
     assert_int_equal(rig_counts(r).connecting, 1);
     rig_run(r, 20);
     for (int i = 0; i < 20; i++) {
-        assert_ok(&g[i]);
-        assert_str(buf_str(&g[i].body), S("ok"));
-        got_done(&g[i]);
+        assert_ok(g[i]);
+        assert_str(buf_str(&g[i]->body), S("ok"));
     }
     assert_int_equal(r->server.n, 1);
     rig_wait_ms(r, 20);
@@ -145,10 +149,9 @@ static void a_full_conn_is_not_waited_for(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&silent, 1);
-    struct got a, b;
-    rig_get(r, &a, 'a');
+    struct got *a = rig_get(r, 'a');
     rig_wait_ms(r, 50);
-    rig_get(r, &b, 'b');
+    struct got *b = rig_get(r, 'b');
     rig_wait_ms(r, 50);
     assert_int_equal(r->server.n, 2);
     assert_int_equal(rig_counts(r).busy, 2);
@@ -157,12 +160,10 @@ static void a_full_conn_is_not_waited_for(void **state)
         served_pull(&r->server.conns[i]);
     }
     rig_run(r, 2);
-    assert_ok(&a);
-    assert_ok(&b);
+    assert_ok(a);
+    assert_ok(b);
     rig_wait_ms(r, 20);
     assert_int_equal(rig_counts(r).idle, 2);
-    got_done(&a);
-    got_done(&b);
     rig_free(r);
 }
 
@@ -171,16 +172,14 @@ static void fresh_takes_a_newer_conn(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies, 100);
-    struct got g[4];
-    rig_get(r, &g[0], 'a');
-    rig_run(r, 1);
+    struct got *g[4];
+    g[0] = rig_fetch(r, 'a');
     for (int i = 1; i < 4; i++)
-        rig_open(r, &g[i], (char)('a' + i), (struct exchange_request){ .fresh = true });
+        g[i] = rig_open(r, (char)('a' + i), (struct exchange_request){ .fresh = true });
     rig_run(r, 3);
     assert_int_equal(r->server.n, 2);
     for (int i = 0; i < 4; i++) {
-        assert_ok(&g[i]);
-        got_done(&g[i]);
+        assert_ok(g[i]);
     }
     rig_free(r);
 }
@@ -189,14 +188,12 @@ static void bodies_go_up_whole_and_streamed(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies, 100);
-    struct got a;
     char *big = mem_zalloc(BIG_BYTES);
-    rig_open(r, &a, 'a', (struct exchange_request){ .body = { big, BIG_BYTES } });
+    struct got *a = rig_open(r, 'a', (struct exchange_request){ .body = { big, BIG_BYTES } });
     rig_run(r, 1);
-    assert_ok(&a);
+    assert_ok(a);
     assert_int_equal(buf_len(&r->server.conns[0].in), BIG_BYTES);
     free(big);
-    got_done(&a);
     rig_free(r);
 }
 
@@ -221,15 +218,14 @@ static void a_streamed_body_waits_for_windows(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies, 100);
-    struct got a;
     pushed_bytes = 0;
-    rig_open(r, &a, 'a', (struct exchange_request){ .streamed = true, .streamed_bytes = -1 });
-    a.on_ready = a.on_drain = push;
+    struct got *a =
+        rig_open(r, 'a', (struct exchange_request){ .streamed = true, .streamed_bytes = -1 });
+    a->on_ready = a->on_drain = push;
     rig_run(r, 1);
-    assert_ok(&a);
-    assert_true(a.drains > 0);
+    assert_ok(a);
+    assert_true(a->drains > 0);
     assert_true(buf_len(&r->server.conns[0].in) >= BIG_BYTES);
-    got_done(&a);
     rig_free(r);
 }
 
@@ -244,23 +240,19 @@ static void a_paused_stream_does_not_stop_others(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies_big, 100);
-    struct got a, b;
-    rig_get(r, &a, 'a');
-    a.on_body = pause_once;
+    struct got *a = rig_get(r, 'a');
+    a->on_body = pause_once;
     rig_wait_ms(r, 200);
-    assert_int_equal(a.heads, 1);
-    assert_true(buf_len(&a.body) <= 2 * 1024 * 1024);
-    rig_get(r, &b, 'b');
+    assert_int_equal(a->heads, 1);
+    assert_true(buf_len(&a->body) <= 2 * 1024 * 1024);
+    struct got *b = rig_fetch(r, 'b');
+    assert_ok(b);
+    assert_int_equal(buf_len(&b->body), BIG_BYTES);
+    exchange_resume(a->x);
     rig_run(r, 1);
-    assert_ok(&b);
-    assert_int_equal(buf_len(&b.body), BIG_BYTES);
-    exchange_resume(a.x);
-    rig_run(r, 1);
-    assert_ok(&a);
-    assert_int_equal(buf_len(&a.body), BIG_BYTES);
+    assert_ok(a);
+    assert_int_equal(buf_len(&a->body), BIG_BYTES);
     assert_int_equal(r->server.n, 1);
-    got_done(&a);
-    got_done(&b);
     rig_free(r);
 }
 
@@ -269,24 +261,21 @@ static void cancel_resets_the_stream(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&silent, 100);
-    struct got a, b;
-    rig_get(r, &a, 'a');
+    struct got *a = rig_get(r, 'a');
     rig_wait_ms(r, 50);
-    rig_cancel(r, &a);
+    rig_cancel(r, a);
     rig_wait_ms(r, 50);
-    assert_int_equal(a.ends + a.fails, 0);
+    assert_int_equal(a->ends + a->fails, 0);
     assert_int_equal(r->server.conns[0].streams_closed, 1);
     assert_int_equal(r->server.conns[0].stream_error, H2_CANCEL);
     assert_int_equal(rig_counts(r).idle, 1);
-    rig_get(r, &b, 'b');
+    struct got *b = rig_get(r, 'b');
     rig_wait_ms(r, 50);
     reply_small(r->server.conns[0].stream);
     served_pull(&r->server.conns[0]);
     rig_run(r, 1);
-    assert_ok(&b);
-    assert_true(b.reused);
-    got_done(&a);
-    got_done(&b);
+    assert_ok(b);
+    assert_true(b->reused);
     rig_free(r);
 }
 
@@ -303,19 +292,15 @@ static void cancelled_bytes_give_their_window_back(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&replies_big, 100);
-    struct got a, b;
     for (int i = 0; i < 40; i++) {
-        rig_get(r, &a, 'a');
-        a.on_body = cancel_inside;
+        struct got *a = rig_get(r, 'a');
+        a->on_body = cancel_inside;
         rig_run(r, 1);
-        got_done(&a);
     }
-    rig_get(r, &b, 'b');
-    rig_run(r, 1);
-    assert_ok(&b);
-    assert_int_equal(buf_len(&b.body), BIG_BYTES);
+    struct got *b = rig_fetch(r, 'b');
+    assert_ok(b);
+    assert_int_equal(buf_len(&b->body), BIG_BYTES);
     assert_int_equal(r->server.n, 1);
-    got_done(&b);
     rig_free(r);
 }
 
@@ -334,17 +319,14 @@ static void settings_rule_who_waits(void **state)
     struct pool_settings settings = rig_settings;
     settings.conns_max = 1;
     struct rig *r = rig_new(&settings, NULL);
-    struct origin_settings o = {
-        .name = S("raw"), .host = S("127.0.0.1"), .port = r->server.port, .prior_h2 = true
-    };
-    r->origin = pool_add_origin(r->pool, &o);
-    struct got g[5];
-    rig_get(r, &g[0], 'a');
+    use_prior_h2(r);
+    struct got *g[5];
+    g[0] = rig_get(r, 'a');
     rig_wait_ms(r, 30);
     say_streams_max(&r->server.conns[0], 1);
     rig_wait_ms(r, 30);
     for (int i = 1; i < 5; i++)
-        rig_get(r, &g[i], (char)('a' + i));
+        g[i] = rig_get(r, (char)('a' + i));
     rig_wait_ms(r, 30);
     assert_int_equal(rig_counts(r).waiting, 4);
     say_streams_max(&r->server.conns[0], 3);
@@ -357,13 +339,11 @@ static void settings_rule_who_waits(void **state)
     assert_int_equal(r->server.n, 2);
     assert_int_equal(rig_counts(r).waiting, 0);
     for (int i = 0; i < 3; i++) {
-        got_done(&g[i]);
-        rig_get(r, &g[i], (char)('f' + i));
+        g[i] = rig_get(r, (char)('f' + i));
     }
     assert_int_equal(rig_counts(r).waiting, 2);
     for (int i = 0; i < 5; i++) {
-        rig_cancel(r, &g[i]);
-        got_done(&g[i]);
+        rig_cancel(r, g[i]);
     }
     rig_free(r);
 }
@@ -372,21 +352,16 @@ static void resets_say_whether_it_was_processed(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&refuses, 100);
-    struct got a;
-    rig_get(r, &a, 'a');
-    rig_run(r, 1);
-    assert_int_equal(a.err, E_UPSTREAM_REFUSED);
-    assert_true(a.unprocessed);
-    got_done(&a);
+    struct got *a = rig_fetch(r, 'a');
+    assert_int_equal(a->err, E_UPSTREAM_REFUSED);
+    assert_true(a->unprocessed);
     rig_free(r);
 
     r = rig_h2(&breaks_off, 100);
-    rig_get(r, &a, 'a');
-    rig_run(r, 1);
-    assert_int_equal(a.err, E_UPSTREAM_CLOSED);
-    assert_false(a.unprocessed);
-    assert_non_null(strstr(a.reason, "error code 2"));
-    got_done(&a);
+    a = rig_fetch(r, 'a');
+    assert_int_equal(a->err, E_UPSTREAM_CLOSED);
+    assert_false(a->unprocessed);
+    assert_non_null(strstr(a->reason, "error code 2"));
     rig_free(r);
 }
 
@@ -395,16 +370,11 @@ static void goaway_takes_the_conn_out_of_service(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&goes_away, 100);
-    struct got a, b;
-    rig_get(r, &a, 'a');
-    rig_run(r, 1);
-    assert_ok(&a);
-    rig_get(r, &b, 'b');
-    rig_run(r, 1);
-    assert_ok(&b);
+    struct got *a = rig_fetch(r, 'a');
+    assert_ok(a);
+    struct got *b = rig_fetch(r, 'b');
+    assert_ok(b);
     assert_int_equal(r->server.n, 2);
-    got_done(&a);
-    got_done(&b);
     rig_free(r);
 }
 
@@ -413,17 +383,16 @@ static void a_lost_conn_fails_all_its_exchanges(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&silent, 100);
-    struct got g[3];
+    struct got *g[3];
     for (int i = 0; i < 3; i++)
-        rig_get(r, &g[i], (char)('a' + i));
+        g[i] = rig_get(r, (char)('a' + i));
     rig_wait_ms(r, 50);
     conn_reset(r->server.conns[0].conn);
     r->server.conns[0].conn = NULL;
     rig_run(r, 3);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(g[i].err, E_UPSTREAM_CLOSED);
-        assert_false(g[i].unprocessed);
-        got_done(&g[i]);
+        assert_int_equal(g[i]->err, E_UPSTREAM_CLOSED);
+        assert_false(g[i]->unprocessed);
     }
     assert_int_equal(rig_counts(r).busy, 0);
     rig_free(r);
@@ -439,11 +408,8 @@ static void a_server_without_h2_is_a_protocol_error(void **state)
     (void)state;
     struct rig *r = rig_h2(NULL, 0);
     r->server.script = say_garbage;
-    struct got a;
-    rig_get(r, &a, 'a');
-    rig_run(r, 1);
-    assert_int_equal(a.err, E_UPSTREAM_PROTOCOL);
-    got_done(&a);
+    struct got *a = rig_fetch(r, 'a');
+    assert_int_equal(a->err, E_UPSTREAM_PROTOCOL);
     rig_free(r);
 }
 
@@ -451,17 +417,14 @@ static void free_with_open_streams(void **state)
 {
     (void)state;
     struct rig *r = rig_h2(&silent, 100);
-    struct got a, b;
-    rig_get(r, &a, 'a');
-    rig_get(r, &b, 'b');
+    struct got *a = rig_get(r, 'a');
+    struct got *b = rig_get(r, 'b');
     rig_wait_ms(r, 50);
     pool_free(r->pool);
     r->pool = NULL;
     rig_run(r, 2);
-    assert_int_equal(a.err, E_CLOSED);
-    assert_int_equal(b.err, E_CLOSED);
-    got_done(&a);
-    got_done(&b);
+    assert_int_equal(a->err, E_CLOSED);
+    assert_int_equal(b->err, E_CLOSED);
     rig_free(r);
 }
 
@@ -489,14 +452,13 @@ static void alpn_chooses_h2(void **state)
         .name = S("tls"), .host = S("localhost"), .port = r->server.port, .tls = true
     };
     r->origin = pool_add_origin(r->pool, &o);
-    struct got g[3];
+    struct got *g[3];
     for (int i = 0; i < 3; i++)
-        rig_get(r, &g[i], (char)('a' + i));
+        g[i] = rig_get(r, (char)('a' + i));
     assert_int_equal(rig_counts(r).connecting, 3);
     rig_run(r, 3);
     for (int i = 0; i < 3; i++) {
-        assert_ok(&g[i]);
-        got_done(&g[i]);
+        assert_ok(g[i]);
     }
     assert_int_equal(rig_counts(r).connecting, 0);
     rig_wait_ms(r, 50);
