@@ -77,6 +77,14 @@ static inline void answer(struct server_stream *s, int status, struct str body)
     arena_done(&a);
 }
 
+/* The head of a reply whose body the test writes. */
+static inline void begin_reply(struct server_stream *s, int status, int64_t length)
+{
+    const struct http_headers none = { 0 };
+
+    server_head(s, status, &none, length);
+}
+
 static inline void echo(struct exchange *x)
 {
     struct buf out;
@@ -318,6 +326,37 @@ static inline void client_read(struct client *c)
         else
             buf_add(&c->in, (struct str){ bytes, (size_t)n });
     }
+}
+
+/* The usual beginning of a test, a server and its client, and its end. */
+static inline struct fixture *fixture_open(struct client *c, enum app_mode mode)
+{
+    struct fixture *f = fixture_new(false);
+
+    f->mode = mode;
+    client_open(c, f);
+    return f;
+}
+
+static inline void fixture_close(struct client *c)
+{
+    struct fixture *f = c->f;
+
+    client_close(c);
+    fixture_free(f);
+}
+
+/* Whether the first request, and no other, has come whole. */
+static inline bool is_asked(const struct fixture *f)
+{
+    return f->n == 1 && f->x[0].ended == 1;
+}
+
+/* Sends the first request and waits until the application has it. */
+static inline void client_ask(struct client *c, struct str request)
+{
+    client_send(c, request);
+    wait_until(c->f, is_asked(c->f));
 }
 
 static inline bool client_has(struct client *c, struct str text)

@@ -9,10 +9,9 @@
 static void keeps_the_conn_between_requests(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_ECHO);
 
-    client_open(&c, f);
     client_send(&c, S("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /a "));
     client_send(&c, S("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"));
@@ -28,8 +27,7 @@ static void keeps_the_conn_between_requests(void **state)
     assert_true(client_has(&c, S("connection: close\r\n")));
     assert_int_equal(f->x[3].gone, 0);
     wait_until(f, server_conns(f->server) == 0);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: the same result wherever the network cuts the bytes, the first ones (which could
@@ -37,12 +35,11 @@ static void keeps_the_conn_between_requests(void **state)
 static void every_cut_gives_the_same_reply(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_ECHO);
     const struct str in = S("PUT /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                             "3\r\nabc\r\n0\r\n\r\n");
 
-    client_open(&c, f);
     for (size_t i = 0; i < in.n; i++)
         client_send(&c, str_slice(in, i, i + 1));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("PUT /p abc"));
@@ -54,19 +51,16 @@ static void every_cut_gives_the_same_reply(void **state)
         client_send(&c, str_slice(in, cut, in.n));
         expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("PUT /p abc"));
     }
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: pipelined requests wait, in order, until the one before is answered. */
 static void pipelined_requests_wait(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
     client_send(&c, S("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
                       "GET /3 HTTP/1.1\r\nHost: x\r\n\r\n"));
     for (int i = 0; i < 3; i++) {
@@ -79,19 +73,16 @@ static void pipelined_requests_wait(void **state)
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /1 "));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /2 "));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /3 "));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: HEAD and 204 have no body, whatever is written; the conn stays in step. */
 static void replies_without_body(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
+    struct fixture *f = fixture_open(&c, APP_ECHO);
 
-    client_open(&c, f);
     client_send(&c, S("HEAD /h HTTP/1.1\r\nHost: x\r\n\r\n"));
     wait_until(f, client_has(&c, S("\r\n\r\n")));
     assert_true(client_has(&c, S("content-length: 8\r\n")));
@@ -100,7 +91,7 @@ static void replies_without_body(void **state)
     f->mode = APP_HOLD;
     client_send(&c, S("GET /n HTTP/1.1\r\nHost: x\r\n\r\n"));
     wait_until(f, f->n == 2 && f->x[1].ended == 1);
-    server_head(f->x[1].s, 204, &none, -1);
+    begin_reply(f->x[1].s, 204, -1);
     server_write(f->x[1].s, S("not sent"));
     server_end(f->x[1].s);
     wait_until(f, client_has(&c, S("\r\n\r\n")));
@@ -110,19 +101,16 @@ static void replies_without_body(void **state)
     f->mode = APP_ECHO;
     client_send(&c, S("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /a "));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: 100 comes when the application allows it, not before. */
 static void continue_is_sent_when_allowed(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
     client_send(&c, S("POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
                       "Expect: 100-continue\r\n\r\n"));
     wait_until(f, f->n == 1);
@@ -136,8 +124,7 @@ static void continue_is_sent_when_allowed(void **state)
     wait_until(f, f->x[0].ended == 1);
     echo(&f->x[0]);
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("POST /e hi"));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* tcpi_data_segs_in; the kernel's struct tcp_info has it, glibc's has not. */
@@ -157,15 +144,11 @@ static unsigned data_segments_in(int fd)
 static void a_turn_is_one_write(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
-    client_send(&c, S("GET /s HTTP/1.1\r\nHost: x\r\n\r\n"));
-    wait_until(f, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    client_ask(&c, S("GET /s HTTP/1.1\r\nHost: x\r\n\r\n"));
+    begin_reply(f->x[0].s, 200, -1);
     for (int i = 0; i < 200; i++)
         server_write(f->x[0].s, S("ab"));
     server_write(f->x[0].s, S(""));
@@ -173,23 +156,18 @@ static void a_turn_is_one_write(void **state)
     wait_until(f, client_has(&c, S("2\r\nab\r\n0\r\n\r\n")));
     assert_int_equal(data_segments_in(c.fd), 1);
     assert_true(client_has(&c, S("transfer-encoding: chunked\r\n")));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: an HTTP/1.0 client gets a body that ends with the conn, never chunks. */
 static void http_1_0_gets_no_chunks(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
-    client_send(&c, S("GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
-    wait_until(f, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    client_ask(&c, S("GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+    begin_reply(f->x[0].s, 200, -1);
     server_write(f->x[0].s, S("one"));
     server_write(f->x[0].s, S("two"));
     server_end(f->x[0].s);
@@ -197,8 +175,7 @@ static void http_1_0_gets_no_chunks(void **state)
     assert_true(str_ends(buf_str(&c.in), S("\r\n\r\nonetwo")));
     assert_false(client_has(&c, S("chunked")));
     assert_int_equal(c.err, 0);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* --- back-pressure --- */
@@ -208,17 +185,13 @@ static void http_1_0_gets_no_chunks(void **state)
 static void drain_comes_when_the_client_reads(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
+    struct fixture *f = fixture_open(&c, APP_HOLD);
     char *piece = mem_zalloc(65536);
     size_t sent = 0;
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
-    client_send(&c, S("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"));
-    wait_until(f, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, 64 << 20);
+    client_ask(&c, S("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"));
+    begin_reply(f->x[0].s, 200, 64 << 20);
     while (server_queued(f->x[0].s) <= CONN_HIGH_BYTES) {
         server_write(f->x[0].s, (struct str){ piece, 65536 });
         sent += 65536;
@@ -238,11 +211,9 @@ static void drain_comes_when_the_client_reads(void **state)
 static void a_paused_body_waits(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_PAUSE);
 
-    f->mode = APP_PAUSE;
-    client_open(&c, f);
     client_send(&c, S("POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                       "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\nGET /q HTTP/1.1\r\nHost: x\r\n\r\n"));
     for (int i = 1; i <= 3; i++) {
@@ -259,8 +230,7 @@ static void a_paused_body_waits(void **state)
     wait_until(f, f->n == 2 && f->x[1].ended == 1);
     echo(&f->x[1]);
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /q "));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* --- clients that go away --- */
@@ -285,11 +255,9 @@ static void a_lost_client_is_told_in_every_phase(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-        struct fixture *f = fixture_new(false);
         struct client c;
+        struct fixture *f = fixture_open(&c, t[i].mode);
 
-        f->mode = t[i].mode;
-        client_open(&c, f);
         client_send(&c, t[i].in);
         wait_until(f, f->n == 1 && (f->x[0].ended == 1 || f->x[0].pieces > 0));
         for (int k = 0; k < 5; k++)
@@ -307,8 +275,7 @@ static void a_lost_client_is_told_in_every_phase(void **state)
         assert_int_equal(server_conns(f->server), 0);
         assert_int_equal(server_streams(f->server), 0);
         assert_int_equal(f->n, 1);
-        client_close(&c);
-        fixture_free(f);
+        fixture_close(&c);
     }
 }
 
@@ -316,12 +283,10 @@ static void a_lost_client_is_told_in_every_phase(void **state)
 static void a_lost_client_is_told_behind_unread_bytes(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_PAUSE);
     const struct str filler = { mem_zalloc(100000), 100000 };
 
-    f->mode = APP_PAUSE;
-    client_open(&c, f);
     client_send(&c, S("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nabc"));
     wait_until(f, f->n == 1 && f->x[0].pieces == 1);
     client_send(&c, filler);
@@ -338,14 +303,11 @@ static void a_lost_client_is_told_behind_unread_bytes(void **state)
 static void a_finished_reply_survives_a_half_close(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_HOLD);
     const struct str big = { mem_zalloc(8 << 20), 8 << 20 };
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
-    client_send(&c, S("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
-    wait_until(f, f->n == 1 && f->x[0].ended == 1);
+    client_ask(&c, S("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
     answer(f->x[0].s, 200, big);
     assert_int_equal(shutdown(c.fd, SHUT_WR), 0);
     for (int i = 0; i < 10; i++)
@@ -356,8 +318,7 @@ static void a_finished_reply_survives_a_half_close(void **state)
     assert_int_equal(f->x[0].gone, 0);
     wait_until(f, server_conns(f->server) == 0);
     free((void *)(uintptr_t)big.p);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* --- replies that end early or badly --- */
@@ -366,12 +327,10 @@ static void a_finished_reply_survives_a_half_close(void **state)
 static void an_early_reply_is_readable(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_REFUSE);
     const struct str filler = { mem_zalloc(16384), 16384 };
 
-    f->mode = APP_REFUSE;
-    client_open(&c, f);
     client_send(&c, S("POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n"));
     for (int i = 0; i < 3; i++) {
         assert_int_equal(client_try_send(&c, filler), 16384);
@@ -386,19 +345,16 @@ static void an_early_reply_is_readable(void **state)
     assert_int_equal(f->n, 1);
     assert_int_equal(f->x[0].gone + f->x[0].ended + f->x[0].pieces, 0);
     free((void *)(uintptr_t)filler.p);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: abort inside on_body ends everything, and no callback follows. */
 static void abort_inside_a_callback(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_ABORT);
 
-    f->mode = APP_ABORT;
-    client_open(&c, f);
     client_send(&c, S("POST /u HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                       "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"));
     wait_until(f, client_eof(&c));
@@ -406,26 +362,22 @@ static void abort_inside_a_callback(void **state)
     assert_int_equal(f->x[0].pieces, 1);
     assert_int_equal(f->x[0].ended + f->x[0].gone, 0);
     assert_int_equal(server_streams(f->server), 0);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: an aborted reply looks broken: no last chunk; without framing, a reset. */
 static void an_aborted_reply_looks_broken(void **state)
 {
     (void)state;
-    const struct http_headers none = { 0 };
 
     for (int minor = 0; minor < 2; minor++) {
-        struct fixture *f = fixture_new(false);
         struct client c;
+        struct fixture *f = fixture_open(&c, APP_HOLD);
 
-        f->mode = APP_HOLD;
-        client_open(&c, f);
         client_send(&c,
                     minor ? S("GET / HTTP/1.1\r\nHost: x\r\n\r\n") : S("GET / HTTP/1.0\r\n\r\n"));
         wait_until(f, f->n == 1 && f->x[0].ended == 1);
-        server_head(f->x[0].s, 200, &none, -1);
+        begin_reply(f->x[0].s, 200, -1);
         server_write(f->x[0].s, S("part"));
         wait_until(f, client_has(&c, S("part")));
         server_abort(f->x[0].s);
@@ -433,8 +385,7 @@ static void an_aborted_reply_looks_broken(void **state)
         assert_false(client_has(&c, S("0\r\n\r\n")));
         assert_int_equal(c.err, minor ? 0 : ECONNRESET);
         assert_int_equal(f->x[0].gone, 0);
-        client_close(&c);
-        fixture_free(f);
+        fixture_close(&c);
     }
 }
 
@@ -442,27 +393,22 @@ static void an_aborted_reply_looks_broken(void **state)
 static void the_announced_length_is_kept(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
-    client_send(&c, S("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"));
-    wait_until(f, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, 3);
+    client_ask(&c, S("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"));
+    begin_reply(f->x[0].s, 200, 3);
     server_write(f->x[0].s, S("abcdef"));
     server_end(f->x[0].s);
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("abc"));
     assert_int_equal(buf_len(&c.in), 0);
     wait_until(f, f->n == 2 && f->x[1].ended == 1);
-    server_head(f->x[1].s, 200, &none, 5);
+    begin_reply(f->x[1].s, 200, 5);
     server_write(f->x[1].s, S("abc"));
     server_end(f->x[1].s);
     wait_until(f, client_eof(&c));
     assert_true(str_ends(buf_str(&c.in), S("\r\n\r\nabc")));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* --- requests that are refused here --- */
@@ -495,11 +441,10 @@ static void bad_requests_are_refused(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-        struct fixture *f = fixture_new(false);
         struct client c;
+        struct fixture *f = fixture_open(&c, APP_ECHO);
         struct str head = { 0 }, body = { 0 };
 
-        client_open(&c, f);
         client_send(&c, t[i].in);
         wait_until(f, client_reply(&c, &head, &body));
         assert_str(str_slice(head, 0, t[i].status.n), t[i].status);
@@ -510,8 +455,7 @@ static void bad_requests_are_refused(void **state)
         wait_until(f, client_eof(&c));
         assert_int_equal(c.err, 0);
         assert_int_equal(f->n, 0);
-        client_close(&c);
-        fixture_free(f);
+        fixture_close(&c);
     }
     arena_done(&a);
 }
@@ -520,17 +464,15 @@ static void bad_requests_are_refused(void **state)
 static void what_is_not_http_gets_no_answer(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_ECHO);
 
-    client_open(&c, f);
     client_send(&c, S("INVALID CONNECTION PREFACE\r\n\r\n"));
     wait_until(f, client_eof(&c));
     assert_int_equal(c.err, 0);
     assert_int_equal(buf_len(&c.in), 0);
     assert_int_equal(f->n, 0);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* Goal: a body that turns out malformed is told as gone, and answered while it can be;
@@ -538,10 +480,9 @@ static void what_is_not_http_gets_no_answer(void **state)
 static void bad_bodies_and_bad_second_requests(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_ECHO);
 
-    client_open(&c, f);
     client_send(&c, S("GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\n"
                       "Transfer-Encoding: chunked\r\n\r\nxyz\r\n"));
     expect_reply(&c, S("HTTP/1.1 200 OK\r\n"), S("GET /a "));
@@ -549,8 +490,7 @@ static void bad_bodies_and_bad_second_requests(void **state)
     wait_until(f, client_eof(&c));
     assert_int_equal(f->x[1].gone, 1);
     assert_int_equal(f->x[1].ended, 0);
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 /* --- time --- */
@@ -571,21 +511,18 @@ static void slow_clients_are_refused(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-        struct fixture *f = fixture_new(false);
         struct client c;
+        struct fixture *f = fixture_open(&c, APP_HOLD);
 
         f->limits.header_ns = 30 * NS_PER_MS;
         f->limits.body_grace_ns = 30 * NS_PER_MS;
-        f->mode = APP_HOLD;
-        client_open(&c, f);
         client_send(&c, t[i].in);
         wait_until(f, client_eof(&c));
         assert_str(str_slice(buf_str(&c.in), 0, t[i].status.n), t[i].status);
         assert_int_equal(t[i].status.n == 0, buf_len(&c.in) == 0);
         assert_int_equal(f->n, t[i].gone);
         assert_int_equal(f->x[0].gone, t[i].gone);
-        client_close(&c);
-        fixture_free(f);
+        fixture_close(&c);
     }
 }
 
@@ -596,7 +533,6 @@ static void idle_and_stalled_conns_end(void **state)
     (void)state;
     struct fixture *f = fixture_new(false);
     struct client c;
-    const struct http_headers none = { 0 };
     char *piece = mem_zalloc(65536);
 
     f->limits.keepalive_ns = 30 * NS_PER_MS;
@@ -610,7 +546,7 @@ static void idle_and_stalled_conns_end(void **state)
     client_open(&c, f);
     client_send(&c, S("GET /b HTTP/1.1\r\nHost: x\r\n\r\n"));
     wait_until(f, f->n == 2 && f->x[1].ended == 1);
-    server_head(f->x[1].s, 200, &none, -1);
+    begin_reply(f->x[1].s, 200, -1);
     /* on a slow machine it may be gone before the mark is reached */
     while (f->x[1].gone == 0 && server_queued(f->x[1].s) <= CONN_HIGH_BYTES) {
         server_write(f->x[1].s, (struct str){ piece, 65536 });
@@ -710,19 +646,16 @@ static void conns_are_limited(void **state)
 static void free_tells_open_exchanges(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct client c;
+    struct fixture *f = fixture_open(&c, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    client_open(&c, f);
     client_send(&c, S("GET /b HTTP/1.1\r\nHost: x\r\n\r\n"));
     wait_until(f, f->n == 1);
     server_free(f->server);
     f->server = NULL;
     assert_int_equal(f->x[0].gone, 1);
     wait_until(f, client_eof(&c));
-    client_close(&c);
-    fixture_free(f);
+    fixture_close(&c);
 }
 
 int main(void)

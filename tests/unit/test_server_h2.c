@@ -97,6 +97,24 @@ static void h2_client_close(struct h2_client *h)
         buf_done(&h->calls[i].body);
 }
 
+/* The usual beginning of a test, and its end. */
+static struct fixture *h2_fixture(struct h2_client *h, enum app_mode mode)
+{
+    struct fixture *f = fixture_new(false);
+
+    f->mode = mode;
+    h2_client_open(h, f);
+    return f;
+}
+
+static void h2_fixture_close(struct h2_client *h)
+{
+    struct fixture *f = h->c.f;
+
+    h2_client_close(h);
+    fixture_free(f);
+}
+
 static struct call *call(struct h2_client *h, struct str method, struct str target, bool has_body)
 {
     must(h->n < CALLS_MAX);
@@ -112,6 +130,16 @@ static struct call *call(struct h2_client *h, struct str method, struct str targ
     call->s = h2_submit_request(h->h2, &head, has_body, call);
     assert_non_null(call->s);
     return call;
+}
+
+static struct call *get(struct h2_client *h, const char *target)
+{
+    return call(h, S("GET"), str_of(target), false);
+}
+
+static struct call *post(struct h2_client *h, const char *target)
+{
+    return call(h, S("POST"), str_of(target), true);
 }
 
 /* Moves bytes both ways as far as they go; always true. */
@@ -160,8 +188,8 @@ static void exchanges(bool tls)
     struct str text = big_text(&big, 3 << 20);
 
     h2_client_open(&h, f);
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    struct call *b = call(&h, S("POST"), S("/b"), true);
+    struct call *a = get(&h, "/a");
+    struct call *b = post(&h, "/b");
     struct call *c = call(&h, S("HEAD"), S("/c"), false);
     h2_write(b->s, text);
     h2_write_end(b->s);
@@ -229,7 +257,7 @@ static void the_preface_may_be_cut(void **state)
     for (size_t cut = 1; cut < 24; cut++) {
         struct h2_client h;
         h2_client_open(&h, f);
-        struct call *a = call(&h, S("GET"), S("/a"), false);
+        struct call *a = get(&h, "/a");
         h2_pull(h.h2, &h.out, 1 << 20);
         client_send(&h.c, str_slice(buf_str(&h.out), 0, cut));
         buf_consume(&h.out, cut);
@@ -247,14 +275,12 @@ static void the_preface_may_be_cut(void **state)
 static void an_early_reply_resets_with_no_error(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_REFUSE);
     struct buf big;
     struct str text = big_text(&big, 2 << 20);
 
-    f->mode = APP_REFUSE;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("POST"), S("/a"), true);
+    struct call *a = post(&h, "/a");
     h2_write(a->s, text);
     h2_wait(&h, a->closed);
     assert_int_equal(a->status, 413);
@@ -264,26 +290,23 @@ static void an_early_reply_resets_with_no_error(void **state)
     assert_int_equal(f->x[0].gone + f->x[0].pieces + f->x[0].ended, 0);
     assert_int_equal(server_streams(f->server), 0);
     f->mode = APP_ECHO; /* the conn goes on, its window whole */
-    struct call *b = call(&h, S("POST"), S("/b"), true);
+    struct call *b = post(&h, "/b");
     h2_write(b->s, text);
     h2_write_end(b->s);
     h2_wait(&h, b->closed);
     assert_int_equal(buf_len(&b->body), text.n + 8);
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: an early reply leaves the client some bytes to end its request in peace. */
 static void an_early_reply_lets_a_short_request_end(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_REFUSE);
 
-    f->mode = APP_REFUSE;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("POST"), S("/a"), true);
+    struct call *a = post(&h, "/a");
     h2_wait(&h, a->ended);
     h2_settle(&h);
     assert_int_equal(a->closed, 0);
@@ -296,42 +319,35 @@ static void an_early_reply_lets_a_short_request_end(void **state)
     assert_int_equal(a->error, H2_NO_ERROR);
     assert_int_equal(f->x[0].gone + f->x[0].pieces + f->x[0].ended, 0);
     h2_wait(&h, server_streams(f->server) == 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: one that does not end it is stopped after a second. */
 static void an_early_reply_ends_an_idle_request(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_REFUSE);
 
-    f->mode = APP_REFUSE;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("POST"), S("/a"), true);
+    struct call *a = post(&h, "/a");
     h2_wait(&h, a->closed);
     assert_int_equal(a->ended, 1);
     assert_int_equal(a->error, H2_NO_ERROR);
     assert_int_equal(server_streams(f->server), 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: what was queued arrives before the reset of an abort. */
 static void abort_comes_behind_the_queue(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
-    const struct http_headers none = { 0 };
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    struct call *b = call(&h, S("GET"), S("/b"), false);
+    struct call *a = get(&h, "/a");
+    struct call *b = get(&h, "/b");
     h2_wait(&h, f->n == 2 && f->x[1].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    begin_reply(f->x[0].s, 200, -1);
     server_write(f->x[0].s, S("part"));
     server_abort(f->x[0].s);
     server_abort(f->x[1].s);
@@ -342,26 +358,22 @@ static void abort_comes_behind_the_queue(void **state)
     assert_int_equal(b->error, H2_INTERNAL_ERROR);
     assert_int_equal(b->status, 0);
     assert_int_equal(f->x[0].gone + f->x[1].gone, 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: the same when the queue has to wait for the client's window. */
 static void abort_waits_for_the_window(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
     struct buf big;
-    const struct http_headers none = { 0 };
     struct str text = big_text(&big, 3 << 20);
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
     h.hold = true;
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    struct call *a = get(&h, "/a");
+    h2_wait(&h, is_asked(f));
+    begin_reply(f->x[0].s, 200, -1);
     server_write(f->x[0].s, text);
     server_abort(f->x[0].s);
     h2_settle(&h);
@@ -373,42 +385,36 @@ static void abort_waits_for_the_window(void **state)
     assert_str(buf_str(&a->body), text);
     assert_int_equal(f->x[0].gone, 0);
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: abort inside on_body. */
 static void abort_inside_a_callback(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_ABORT);
 
-    f->mode = APP_ABORT;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("POST"), S("/a"), true);
+    struct call *a = post(&h, "/a");
     h2_write(a->s, S("abc"));
     h2_write_end(a->s);
     h2_wait(&h, a->closed);
     assert_int_equal(a->error, H2_INTERNAL_ERROR);
     assert_int_equal(f->x[0].pieces, 1);
     assert_int_equal(f->x[0].ended + f->x[0].gone, 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: a reset stream is told as gone, alone; a lost conn tells all that are open. */
 static void lost_streams_and_lost_conns_are_told(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    call(&h, S("GET"), S("/b"), false);
-    call(&h, S("POST"), S("/c"), true);
+    struct call *a = get(&h, "/a");
+    get(&h, "/b");
+    post(&h, "/c");
     h2_wait(&h, f->n == 3);
     h2_reset(a->s, H2_CANCEL);
     h2_wait(&h, f->x[0].gone == 1);
@@ -427,19 +433,16 @@ static void lost_streams_and_lost_conns_are_told(void **state)
 static void drain_comes_when_the_window_opens(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
     struct buf big;
-    const struct http_headers none = { 0 };
     struct str text = big_text(&big, 64 * 1024);
     size_t sent = 0;
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
     h.hold = true;
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    struct call *a = get(&h, "/a");
+    h2_wait(&h, is_asked(f));
+    begin_reply(f->x[0].s, 200, -1);
     while (server_queued(f->x[0].s) <= H2_HIGH_BYTES) {
         server_write(f->x[0].s, text);
         sent += text.n;
@@ -454,8 +457,7 @@ static void drain_comes_when_the_window_opens(void **state)
     h2_wait(&h, a->closed);
     assert_int_equal(buf_len(&a->body), sent);
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: with all windows open but nobody reading the socket, bytes wait in the streams'
@@ -464,22 +466,19 @@ static void a_full_socket_fills_the_streams(void **state)
 {
     (void)state;
     enum { STREAMS = 14 };
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
     struct buf big;
-    const struct http_headers none = { 0 };
     struct str text = big_text(&big, 1000 * 1000);
     size_t waiting = 0;
     int closed = 0;
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
     for (int i = 0; i < STREAMS; i++)
-        call(&h, S("GET"), S("/a"), false);
+        get(&h, "/a");
     h2_wait(&h, f->n == STREAMS && f->x[STREAMS - 1].ended == 1);
     h2_settle(&h);
     for (int i = 0; i < STREAMS; i++) {
-        server_head(f->x[i].s, 200, &none, (int64_t)text.n);
+        begin_reply(f->x[i].s, 200, (int64_t)text.n);
         server_write(f->x[i].s, text);
     }
     for (int i = 0; i < 50; i++)
@@ -495,22 +494,19 @@ static void a_full_socket_fills_the_streams(void **state)
         closed++;
     }
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: a paused upload stops at the stream's window; the rest comes after resume. */
 static void a_paused_body_stops_at_the_window(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_PAUSE);
     struct buf big;
     struct str text = big_text(&big, 2 << 20);
 
-    f->mode = APP_PAUSE;
-    h2_client_open(&h, f);
-    struct call *a = call(&h, S("POST"), S("/a"), true);
+    struct call *a = post(&h, "/a");
     h2_write(a->s, text);
     h2_write_end(a->s);
     h2_wait(&h, f->n == 1 && f->x[0].pieces > 0);
@@ -521,8 +517,7 @@ static void a_paused_body_stops_at_the_window(void **state)
     h2_wait(&h, a->closed);
     assert_int_equal(buf_len(&a->body), text.n + 8);
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: a stream whose window stays closed for write_ns is reset and told; the conn and
@@ -530,31 +525,27 @@ static void a_paused_body_stops_at_the_window(void **state)
 static void a_stalled_stream_is_reset(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
     struct buf big;
-    const struct http_headers none = { 0 };
     struct str text = big_text(&big, 2 << 20);
 
     f->limits.write_ns = 60 * NS_PER_MS;
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
     h.hold = true;
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
-    server_head(f->x[0].s, 200, &none, -1);
+    struct call *a = get(&h, "/a");
+    h2_wait(&h, is_asked(f));
+    begin_reply(f->x[0].s, 200, -1);
     server_write(f->x[0].s, text);
     h2_wait(&h, a->closed);
     assert_int_equal(a->error, H2_CANCEL);
     assert_int_equal(f->x[0].gone, 1);
     h.hold = false;
     f->mode = APP_ECHO;
-    struct call *b = call(&h, S("GET"), S("/b"), false);
+    struct call *b = get(&h, "/b");
     h2_wait(&h, b->closed);
     assert_str(buf_str(&b->body), S("GET /b "));
     buf_done(&big);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* --- conns --- */
@@ -564,8 +555,8 @@ static void a_stalled_stream_is_reset(void **state)
 static void refused_heads_are_answered(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_ECHO);
     struct http_header many[120];
     struct http_header expect = { S("expect"), S("a miracle") };
     struct http_head head = { .method = S("GET"),
@@ -576,7 +567,6 @@ static void refused_heads_are_answered(void **state)
 
     for (size_t i = 0; i < 120; i++)
         many[i] = (struct http_header){ S("x-indexed"), S("value") };
-    h2_client_open(&h, f);
     for (int i = 0; i < 3; i++) {
         struct call *c = &h.calls[h.n++];
         buf_init(&c->body, 1 << 20);
@@ -600,8 +590,7 @@ static void refused_heads_are_answered(void **state)
     assert_int_equal(c->status, 431);
     assert_int_equal(c->ended, 1);
     assert_int_equal(c->error, H2_NO_ERROR);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 static struct server_stream *other_stream;
@@ -627,8 +616,8 @@ static void gone_may_touch_other_streams(void **state)
     f->server->handler = &handler;
     f->mode = APP_HOLD;
     h2_client_open(&h, f);
-    call(&h, S("GET"), S("/1"), false);
-    call(&h, S("GET"), S("/2"), false);
+    get(&h, "/1");
+    get(&h, "/2");
     h2_wait(&h, f->n == 2);
     other_stream = f->x[1].s;
     server_head(other_stream, 200, &none, -1);
@@ -649,9 +638,9 @@ static void drain_lets_streams_finish(void **state)
     f->mode = APP_HOLD;
     h2_client_open(&h, f);
     h2_client_open(&idle, f);
-    struct call *a = call(&h, S("GET"), S("/a"), false);
+    struct call *a = get(&h, "/a");
     h2_wait(&idle, server_conns(f->server) == 2);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
+    h2_wait(&h, is_asked(f));
     server_drain(f->server, on_drained, f);
     h2_wait(&h, h.goaways == 1);
     h2_wait(&idle, idle.c.eof);
@@ -669,14 +658,13 @@ static void drain_lets_streams_finish(void **state)
 static void idle_conns_end(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_ECHO);
 
     f->limits.keepalive_ns = 40 * NS_PER_MS;
-    h2_client_open(&h, f);
     f->mode = APP_HOLD;
-    struct call *a = call(&h, S("GET"), S("/a"), false);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
+    struct call *a = get(&h, "/a");
+    h2_wait(&h, is_asked(f));
     usleep(100 * 1000);
     h2_settle(&h);
     assert_false(h.c.eof);
@@ -686,47 +674,40 @@ static void idle_conns_end(void **state)
     assert_int_equal(h.goaways, 1);
     assert_int_equal(h.c.err, 0);
     wait_until(f, server_conns(f->server) == 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: bytes that are no HTTP/2 end the conn, with GOAWAY, and tell open streams. */
 static void garbage_ends_the_conn(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
-    call(&h, S("GET"), S("/a"), false);
-    h2_wait(&h, f->n == 1 && f->x[0].ended == 1);
+    get(&h, "/a");
+    h2_wait(&h, is_asked(f));
     client_send(&h.c, S("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"));
     h2_wait(&h, h.c.eof);
     assert_int_equal(h.goaways, 1);
     assert_int_equal(f->x[0].gone, 1);
     wait_until(f, server_conns(f->server) == 0);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 /* Goal: server_free() with open streams. */
 static void free_tells_open_streams(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(false);
     struct h2_client h;
+    struct fixture *f = h2_fixture(&h, APP_HOLD);
 
-    f->mode = APP_HOLD;
-    h2_client_open(&h, f);
-    call(&h, S("GET"), S("/a"), false);
-    call(&h, S("GET"), S("/b"), false);
+    get(&h, "/a");
+    get(&h, "/b");
     h2_wait(&h, f->n == 2);
     server_free(f->server);
     f->server = NULL;
     assert_int_equal(f->x[0].gone + f->x[1].gone, 2);
-    h2_client_close(&h);
-    fixture_free(f);
+    h2_fixture_close(&h);
 }
 
 int main(void)
