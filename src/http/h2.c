@@ -287,7 +287,9 @@ void h2_consume(struct h2_stream *s, size_t n)
         return;
     must(n <= s->unread_bytes);
     s->unread_bytes -= n;
-    int e = nghttp2_session_consume(s->conn->session, s->id, n);
+    nghttp2_session *session = s->conn->session;
+    int e = s->conn->role == H2_CLIENT ? nghttp2_session_consume_stream(session, s->id, n)
+                                       : nghttp2_session_consume(session, s->id, n);
     must(e == 0);
 }
 

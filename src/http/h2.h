@@ -10,9 +10,11 @@
  *              It dies right after on_stream_close(), which comes exactly once
  *              for every stream for which on_head() or on_refused() came (server) or that
  *              h2_submit_request() returned (client).
- *   Flow       received bytes count as unread until h2_consume(); windows open
- *              only then.  Per-stream window 256 KiB (server) and 1 MiB
- *              (client); connection window 16 times that.  Bytes queued with
+ *   Flow       received bytes count as unread until h2_consume(); windows of
+ *              256 KiB a stream open only then.  The connection's window, 16 times
+ *              that, opens with the streams' (server: it bounds what one client can
+ *              leave with us), or as bytes arrive (client: one slow reader must not
+ *              stop the others that share the connection).  Bytes queued with
  *              h2_write() are sent as windows allow; h2_queued() says how many
  *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
  *              been above H2_HIGH_BYTES.

@@ -13,8 +13,7 @@ enum {
     EMPTY_FRAMES_MAX = 1000,
     CONTINUATIONS_MAX = 8, /* of one block */
     INTERIM_MAX = 8,
-    SERVER_WINDOW_BYTES = 256 * 1024,
-    CLIENT_WINDOW_BYTES = 1024 * 1024,
+    WINDOW_BYTES = 256 * 1024,
     CONN_WINDOWS = 16,
     SEND_HEADER_BYTES_MAX = 1024 * 1024,
 };
@@ -41,7 +40,8 @@ void h2_stream_close(struct h2_stream *s, uint32_t error, bool unprocessed)
     list_remove(&s->drain_link);
     c->streams_n--;
     s->muted = true;
-    if (s->unread_bytes > 0) /* the stream's window is gone, the connection's is not */
+    if (s->unread_bytes > 0 &&
+        c->role == H2_SERVER) /* the stream's window is gone, the connection's is not */
         (void)nghttp2_session_consume_connection(c->session, s->unread_bytes);
     s->unread_bytes = 0;
     if (s->reported)
@@ -292,6 +292,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return 0;
     }
     s->unread_bytes += n;
+    if (c->role == H2_CLIENT)
+        must(nghttp2_session_consume_connection(session, n) == 0);
     c->handler->on_body(c->ctx, s, (struct str){ (const char *)p, n });
     return 0;
 }
@@ -378,9 +380,8 @@ static nghttp2_session_callbacks *new_callbacks(void)
 static void submit_settings(struct h2 *c)
 {
     bool server = c->role == H2_SERVER;
-    uint32_t window = server ? SERVER_WINDOW_BYTES : CLIENT_WINDOW_BYTES;
     nghttp2_settings_entry v[] = {
-        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window },
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->limits->header_bytes },
         { server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
           server ? c->limits->streams_max : 0 },
@@ -388,7 +389,7 @@ static void submit_settings(struct h2 *c)
     int e = nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, v, ARRAY_LEN(v));
     must(e == 0);
     e = nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
-                                              (int32_t)window * CONN_WINDOWS);
+                                              WINDOW_BYTES * CONN_WINDOWS);
     must(e == 0);
 }
 

@@ -18,6 +18,8 @@
 #include "request.h"
 #include "tls.h"
 
+enum { FREE_MEMORY_MAX_BYTES = 2 << 20 };
+
 struct str worker_request_id(struct worker *w, struct arena *a)
 {
     return arena_printf(a, "req_%s%08" PRIx64, w->id_prefix, w->id_next++ & 0xffffffff);
@@ -68,9 +70,19 @@ static void on_signal(uv_signal_t *handle, int signal)
 
 /* --- gauges --- */
 
+/* A burst leaves free memory between what is still used: when there is more of it than of
+ * that, it goes back to the system. */
+static void give_back_memory(void)
+{
+    struct mallinfo2 heap = mallinfo2();
+    if (heap.fordblks > FREE_MEMORY_MAX_BYTES && heap.fordblks > heap.uordblks)
+        malloc_trim(0);
+}
+
 static void on_gauge_tick(void *ctx)
 {
     struct worker *w = ctx;
+    give_back_memory();
     struct pool_counts counts;
     pool_count(w->pool, &counts);
     int64_t conns = 0;

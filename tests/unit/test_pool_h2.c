@@ -256,6 +256,30 @@ static void a_paused_stream_does_not_stop_others(void **state)
     rig_free(r);
 }
 
+/* Goal: nor do more paused streams than the connection's window has room for. */
+static void many_paused_streams_do_not_stop_others(void **state)
+{
+    enum { PAUSED_N = 20 };
+    struct got *paused[PAUSED_N];
+    (void)state;
+    struct rig *r = rig_h2(&replies_big, 100);
+    for (int i = 0; i < PAUSED_N; i++) {
+        paused[i] = rig_get(r, (char)('a' + i));
+        paused[i]->on_body = pause_once;
+    }
+    rig_wait_ms(r, 300);
+    struct got *other = rig_fetch(r, 'z');
+    assert_ok(other);
+    assert_int_equal(buf_len(&other->body), BIG_BYTES);
+    assert_int_equal(r->server.n, 1);
+    for (int i = 0; i < PAUSED_N; i++)
+        exchange_resume(paused[i]->x);
+    rig_run(r, PAUSED_N);
+    for (int i = 0; i < PAUSED_N; i++)
+        assert_int_equal(buf_len(&paused[i]->body), BIG_BYTES);
+    rig_free(r);
+}
+
 /* Goal: cancelling resets the stream with CANCEL and leaves the conn in service. */
 static void cancel_resets_the_stream(void **state)
 {
@@ -479,6 +503,7 @@ int main(void)
         cmocka_unit_test(bodies_go_up_whole_and_streamed),
         cmocka_unit_test(a_streamed_body_waits_for_windows),
         cmocka_unit_test(a_paused_stream_does_not_stop_others),
+        cmocka_unit_test(many_paused_streams_do_not_stop_others),
         cmocka_unit_test(cancel_resets_the_stream),
         cmocka_unit_test(cancelled_bytes_give_their_window_back),
         cmocka_unit_test(settings_rule_who_waits),
