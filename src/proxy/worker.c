@@ -70,12 +70,12 @@ static void on_signal(uv_signal_t *handle, int signal)
 
 /* --- gauges --- */
 
-/* A burst leaves free memory between what is still used: when there is more of it than of
- * that, it goes back to the system. */
+/* A burst leaves free memory between what is still used: when there is much of it, it goes back
+ * to the system. */
 static void give_back_memory(void)
 {
     struct mallinfo2 heap = mallinfo2();
-    if (heap.fordblks > FREE_MEMORY_MAX_BYTES && heap.fordblks > heap.uordblks)
+    if (heap.fordblks > FREE_MEMORY_MAX_BYTES && heap.fordblks > heap.uordblks / 2)
         malloc_trim(0);
 }
 
