@@ -162,7 +162,7 @@ async def measure_idle(proxy, n):
     usage = Usage(proxy)
     clients = await connect(proxy.claude_port, n, x_mock_fault="stall")
     await asyncio.gather(*(c.first for c in clients))
-    await asyncio.sleep(1)  # the few events before the silence
+    await asyncio.sleep(2.5)  # the few events before the silence; what is free goes back
     heap, rss = usage.heap(), usage.rss()
     open_ = sum(not c.over.done() for c in clients)
     for c in clients:
