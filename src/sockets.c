@@ -92,32 +92,71 @@ static int open_service(struct sockets *s, const struct config *c, enum worker_p
     return e;
 }
 
-static int open_admin(struct sockets *s, const struct config *c, struct buf *ret_error)
+/* The parts of ADMIN_LISTEN; ret_path is NULL when it is no socket in the file system. */
+static int admin_address(struct str address, const char **ret_path, struct str *ret_host,
+                         uint16_t *ret_port, struct buf *ret_error)
 {
-    struct str address = c->admin_listen;
-    uint64_t port;
-    int fd, e;
-    if (str_starts(address, S("unix:"))) {
-        e = listener_open_unix(address.p + 5, &fd, ret_error);
-        return e < 0 ? e : add(s, PORT_ADMIN, 0, fd);
-    }
+    uint64_t port = 0;
+    *ret_path = str_starts(address, S("unix:")) ? address.p + 5 : NULL;
+    if (*ret_path != NULL)
+        return 0;
     size_t colon = address.n;
     while (colon > 0 && address.p[colon - 1] != ':')
         colon--;
     struct str host = str_slice(address, 0, colon > 0 ? colon - 1 : 0);
     bool loopback =
         str_starts(host, S("127.")) || str_eq(host, S("localhost")) || str_eq(host, S("[::1]"));
-    if (!loopback || str_to_u64(str_slice(address, colon, address.n), &port) < 0 || port > 65535) {
+    if (!loopback || !listener_host_ok(host) ||
+        str_to_u64(str_slice(address, colon, address.n), &port) < 0 || port > 65535) {
         buf_add(ret_error, S("ADMIN_LISTEN: must be unix:/path or a loopback address:port"));
         return -EINVAL;
     }
-    e = listener_open(host, (uint16_t)port, &fd, ret_error);
+    *ret_host = host;
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+static int open_admin(struct sockets *s, const struct config *c, struct buf *ret_error)
+{
+    const char *path;
+    struct str host;
+    uint16_t port;
+    int fd, e = admin_address(c->admin_listen, &path, &host, &port, ret_error);
     if (e < 0)
         return e;
-    s->bound[PORT_ADMIN] = listener_port(fd);
-    log_write(LOG_INFO, "listening", F("service", "admin"), F("host", host),
-              F("port", s->bound[PORT_ADMIN]));
+    e = path != NULL ? listener_open_unix(path, &fd, ret_error)
+                     : listener_open(host, port, &fd, ret_error);
+    if (e < 0)
+        return e;
+    if (path == NULL) {
+        s->bound[PORT_ADMIN] = listener_port(fd);
+        log_write(LOG_INFO, "listening", F("service", "admin"), F("host", host),
+                  F("port", s->bound[PORT_ADMIN]));
+    }
     return add(s, PORT_ADMIN, 0, fd);
+}
+
+int sockets_check(const struct config *c, struct buf *ret_error)
+{
+    const char *path;
+    struct str host;
+    uint16_t port;
+    for (int p = PORT_CLAUDE; p < PORT_ADMIN; p++) {
+        host = p == PORT_CLAUDE ? c->claude_host : c->codex_host;
+        if (has_service(c, (enum service)p) && !listener_host_ok(host)) {
+            buf_addf(ret_error, "%s_SERVICE_HOST: not an IP address or \"localhost\"",
+                     p == PORT_CLAUDE ? "CLAUDE" : "CODEX");
+            return -EINVAL;
+        }
+    }
+    if (str_eq_nocase(c->services, S("both")) && c->claude_port != 0 &&
+        c->claude_port == c->codex_port && str_eq_nocase(c->claude_host, c->codex_host)) {
+        buf_add(ret_error, S("CODEX_SERVICE_PORT: the claude service has this port already"));
+        return -EINVAL;
+    }
+    if (c->admin_listen.n == 0)
+        return 0;
+    return admin_address(c->admin_listen, &path, &host, &port, ret_error);
 }
 
 /* Opens what is missing.  kept: this port's address has not changed. */

@@ -36,6 +36,9 @@ struct sockets {
     int stayed[SOCKETS_PORTS];        /* of an old set: rows that the new one has kept; -1: moved */
 };
 
+/* Whether the addresses in it are addresses; opens nothing.  The error begins with the
+ * setting's name. */
+int sockets_check(const struct config *c, struct buf *ret_error) MUST_CHECK;
 int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error) MUST_CHECK;
 int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *c,
                    struct buf *ret_error) MUST_CHECK;

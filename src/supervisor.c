@@ -87,11 +87,18 @@ struct supervisor {
 static int check_tls(const struct config *c, struct buf *ret_error)
 {
     SSL_CTX *server = NULL, *client = NULL;
+    struct buf why CLEANUP(buf_done);
+    const char *name = NULL;
     int e = 0;
+    buf_init(&why, 4096);
     if (c->tls_cert_file.n > 0)
-        e = tls_server_new(c->tls_cert_file.p, c->tls_key_file.p, &server, ret_error);
-    if (e == 0)
-        e = tls_client_new(c->upstream_ca_file.p, &client, ret_error);
+        e = tls_server_new(c->tls_cert_file.p, c->tls_key_file.p, &server, &why);
+    if (e < 0) /* its message begins with the file's name */
+        name = str_starts(buf_str(&why), c->tls_key_file) ? "TLS_KEY_FILE" : "TLS_CERT_FILE";
+    else if ((e = tls_client_new(c->upstream_ca_file.p, &client, &why)) < 0)
+        name = "UPSTREAM_CA_FILE";
+    if (e < 0)
+        buf_addf(ret_error, "%s: " STR_FMT, name, STR_ARG(buf_str(&why)));
     SSL_CTX_free(server);
     SSL_CTX_free(client);
     return e;
@@ -102,7 +109,7 @@ static int check_parts(const struct config *c, struct buf *ret_error, bool *ret_
     struct arena a;
     struct upstream u;
     struct adapter_set *set = NULL;
-    int e = 0;
+    int e = sockets_check(c, ret_error);
     arena_init(&a, 1 << 20);
     for (int s = 0; s < SERVICE_COUNT && e == 0; s++)
         e = upstream_init(&u, (enum service)s, c, &a, NULL, ret_error);
@@ -125,9 +132,15 @@ int supervisor_load(const struct supervisor_sources *s, struct config *config,
                         s->options_n, ret_error);
     if (e < 0)
         return e;
-    e = check_parts(config, ret_error, ret_adapters);
-    if (e < 0)
+    struct buf why CLEANUP(buf_done);
+    buf_init(&why, 16 * 1024);
+    e = check_parts(config, &why, ret_adapters);
+    if (e < 0) { /* most messages begin with a setting's name */
+        struct str text = buf_str(&why);
+        config_add_place(config, str_slice(text, 0, str_index(text, ':')), ret_error);
+        buf_add(ret_error, text);
         config_done(config);
+    }
     return e;
 }
 

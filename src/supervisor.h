@@ -38,8 +38,8 @@ struct supervisor_settings {
     const char *binary; /* path of this program */
 };
 
-/* Loads and checks everything that a worker will need: settings, adapters, base URLs, TLS
- * files.  Below 0: ret_error says what is wrong; *ret_adapters whether it is the adapters. */
+/* Loads and checks everything that a worker will need: settings, addresses, adapters, base
+ * URLs, TLS files.  Below 0: ret_error says what is wrong; *ret_adapters whether it is the adapters. */
 int supervisor_load(const struct supervisor_sources *sources, struct config *config,
                     struct buf *ret_error, bool *ret_adapters) MUST_CHECK;
 

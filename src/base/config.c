@@ -49,6 +49,14 @@ static void add_place(const struct config *c, enum config_source source, int lin
     }
 }
 
+void config_add_place(const struct config *c, struct str name, struct buf *out)
+{
+    int rank;
+    size_t row = config_row_find(name, &rank);
+    if (row < CONFIG_COUNT && c->source[row] != SOURCE_DEFAULT)
+        add_place(c, c->source[row], c->line[row], out);
+}
+
 static void add_shown(struct str text, struct buf *out)
 {
     buf_add_byte(out, '"');

@@ -85,6 +85,10 @@ void config_done(struct config *c);
 int config_set(struct config *c, struct str name, struct str value, struct buf *ret_error)
     MUST_CHECK;
 
+/* Adds where the setting of this name was set, as "file .env, line 12: "; nothing for a default
+ * or another name.  For errors that are found after loading. */
+void config_add_place(const struct config *c, struct str name, struct buf *out);
+
 /* Every setting as "NAME=value" with its source; secrets as *** . */
 void config_print(const struct config *c, struct buf *out);
 

@@ -54,6 +54,7 @@ static int check_open_key(const struct config *c, size_t key, const char *servic
         return 0;
     const char *key_name = config_row(key)->name;
     if (!is_loopback(host)) {
+        config_add_place(c, str_of(key_name), ret_error);
         buf_addf(ret_error,
                  "%s is set, PROXY_API_KEYS is not, and the %s service listens on %.*s: anybody "
                  "who reaches the port could spend the key; set PROXY_API_KEYS, or listen on "
@@ -62,6 +63,7 @@ static int check_open_key(const struct config *c, size_t key, const char *servic
         return -EINVAL;
     }
     if (list_has(c->cors_allow_origins, S("*"))) {
+        config_add_place(c, str_of(key_name), ret_error);
         buf_addf(ret_error,
                  "%s is set, PROXY_API_KEYS is not, and CORS_ALLOW_ORIGINS is *: any web page "
                  "could spend the key; set PROXY_API_KEYS or CORS_ALLOW_ORIGINS",
@@ -74,8 +76,10 @@ static int check_open_key(const struct config *c, size_t key, const char *servic
 int config_check(struct config *c, struct buf *ret_error)
 {
     if ((c->tls_cert_file.n == 0) != (c->tls_key_file.n == 0)) {
+        bool no_cert = c->tls_cert_file.n == 0;
+        config_add_place(c, no_cert ? S("TLS_KEY_FILE") : S("TLS_CERT_FILE"), ret_error);
         buf_addf(ret_error, "TLS_CERT_FILE and TLS_KEY_FILE go together; %s is not set",
-                 c->tls_cert_file.n == 0 ? "TLS_CERT_FILE" : "TLS_KEY_FILE");
+                 no_cert ? "TLS_CERT_FILE" : "TLS_KEY_FILE");
         return -EINVAL;
     }
     static const size_t keys[] = { CONFIG_anthropic_api_key, CONFIG_openai_api_key };

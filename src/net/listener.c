@@ -61,6 +61,13 @@ static int parse_address(struct str host, uint16_t port, struct sockaddr_storage
     return -EINVAL;
 }
 
+bool listener_host_ok(struct str host)
+{
+    struct sockaddr_storage a;
+    socklen_t len;
+    return parse_address(host, 0, &a, &len) == 0;
+}
+
 static int set_flag(int fd, int level, int option, int value)
 {
     return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;

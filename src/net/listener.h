@@ -13,6 +13,7 @@
 #ifndef LISTENER_H
 #define LISTENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "buf.h"
@@ -20,6 +21,7 @@
 #include "must.h"
 #include "str.h"
 
+bool listener_host_ok(struct str host); /* one that listener_open() understands */
 int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error) MUST_CHECK;
 int listener_open_unix(const char *path, int *ret_fd, struct buf *ret_error)
     MUST_CHECK; /* mode 0600 */

@@ -263,7 +263,11 @@ int rule_file_json(struct arena *a, struct str path, struct str text, struct str
         return e;
     e = json_parse(json, &doc, &fault);
     if (e < 0) {
-        buf_addf(ret_error, "not valid JSON at byte %zu: %s", fault.offset, fault.reason);
+        size_t line = 1;
+        for (size_t i = 0; i < fault.offset && i < json.n; i++)
+            line += json.p[i] == '\n';
+        buf_addf(ret_error, "line %zu: not valid JSON at byte %zu: %s", line, fault.offset,
+                 fault.reason);
         return e;
     }
     yyjson_doc_free(doc);

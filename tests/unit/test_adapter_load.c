@@ -25,7 +25,7 @@ static struct str load(struct rules_test *t, const char *file, struct str text)
 static const struct {
     const char *text, *at;
 } faults[] = {
-    { "{\"adapters\":[", "f: not valid JSON at byte 13: " },
+    { "{\"adapters\":[", "f: line 1: not valid JSON at byte 13: " },
     { "[]", "f: (root): must be an object" },
     { "{}", "f: (root): needs the member adapters" },
     { "{\"version\":2,\"adapters\":[]}", "f: /version: " },

@@ -206,8 +206,9 @@ static void errors_name_place_setting_and_reason(void **state)
                    ", line 1: ENVIRONMENT: not one of production test dev development: \"prod\"");
     assert_refused("LOG_FORMAT=xml", ", line 1: LOG_FORMAT: not one of json console text: \"xml\"");
     assert_refused("A=1\nnonsense\n", ", line 2: no = after the name; expected NAME=value");
-    assert_refused("TLS_CERT_FILE=/x", "TLS_CERT_FILE and TLS_KEY_FILE go together; TLS_KEY_FILE "
-                                       "is not set");
+    assert_refused("TLS_CERT_FILE=/x",
+                   ", line 1: TLS_CERT_FILE and TLS_KEY_FILE go together; TLS_KEY_FILE "
+                   "is not set");
 
     char *environ_[] = { "HTTP_MAX_CONNECTIONS=\x1b[31m", NULL };
     struct config_option option = { "NOPE", "1" };
