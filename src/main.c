@@ -165,17 +165,27 @@ static const struct command {
     { "mock", run_mock },   { "version", run_version }, { "worker", run_worker },
 };
 
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
-    const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "serve";
-    bool named = argc > 1 && argv[1][0] != '-';
+    bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
+    int named = version || (argc > 1 && argv[1][0] != '-');
+    const char *name = version ? "version" : named ? argv[1] : "serve";
+    const struct command *command = find_command(name);
+    if (command == NULL) {
+        fprintf(stderr, "cc-proxy: no command \"%s\"; see cc-proxy --help\n", name);
+        return 2;
+    }
     int e = options_parse(name, argc - 1 - named, argv + 1 + named, &o);
     if (e != 0)
         return e < 0 ? 2 : 0;
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(&o);
-    fprintf(stderr, "cc-proxy: no command \"%s\"; see cc-proxy --help\n", name);
-    return 2;
+    return command->run(&o);
 }

@@ -43,6 +43,38 @@ static void print_options(const char *command)
                    "", rows[i].help);
 }
 
+static void print_mock_help(void)
+{
+    static const char *const faults[][3] = {
+#define FAULT(name, number, kind, help) { name, number, help },
+#include "mock_faults.def"
+#undef FAULT
+    };
+    printf(
+        "\nHeaders of a request that steer its reply:\n"
+        "  x-mock-tps: N                tokens per second\n"
+        "  x-mock-tokens: N             number of text deltas\n"
+        "  x-mock-retry-after: SECONDS  retry-after\n"
+        "  x-mock-fault: FAULT          what goes wrong; the model mock-FAULT does the same\n"
+        "\nA user text with mock:tool gets a call of the first tool offered, with mock:tool=NAME\n"
+        "of that one.  Any key but sk-invalid is right.  GET /requests shows what was received.\n"
+        "\nFaults:\n");
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+        printf("  %s%-*s %s\n", faults[i][0], (int)(28 - strlen(faults[i][0])), faults[i][1],
+               faults[i][2]);
+}
+
+static void print_commands(void)
+{
+    printf("\nCommands:\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    printf("\nSettings come from options, the environment and .env, in this order; .env.example\n"
+           "explains each.  `cc-proxy COMMAND --help` shows a command's options.\n"
+           "Signals: SIGHUP reloads, SIGTERM finishes open streams and ends, SIGINT ends.\n"
+           "Exit codes: 0 fine, 1 failed, 2 wrong configuration or command line.\n");
+}
+
 static void print_help(const char *command)
 {
     printf("cc-proxy %s: a proxy between AI clients and LLM APIs\n\n", CCP_VERSION);
@@ -53,13 +85,10 @@ static void print_help(const char *command)
         print_options(command);
         printf("  --help%*sprint this\n", 23, "");
     }
-    printf("\nCommands:\n");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].help);
-    printf("\nSettings come from options, the environment and .env, in this order; .env.example\n"
-           "explains each.  `cc-proxy COMMAND --help` shows a command's options.\n"
-           "Signals: SIGHUP reloads, SIGTERM finishes open streams and ends, SIGINT ends.\n"
-           "Exit codes: 0 fine, 1 failed, 2 wrong configuration or command line.\n");
+    if (strcmp(command, "serve") == 0)
+        print_commands();
+    else if (strcmp(command, "mock") == 0)
+        print_mock_help();
 }
 
 static int wrong(const char *what, const char *option)

@@ -11,7 +11,7 @@
  *   Tools      a user text with "mock:tool" makes it call the first client tool offered,
  *              "mock:tool=NAME" the one of that name.
  *   Headers    x-mock-tps: tokens per second; x-mock-tokens: number of text deltas;
- *              x-mock-fault (or the model's name): see mock_faults.h; x-mock-retry-after.
+ *              x-mock-fault (or the model's name): see mock_faults.def; x-mock-retry-after.
  *   Records    GET /requests (?last=N) and DELETE /requests: see mock_record.h.
  *   Limits     bodies of 64 MiB, before and after decoding.
  */

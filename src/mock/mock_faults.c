@@ -6,23 +6,9 @@ static const struct {
     struct str name; /* ends in '-' when a number follows */
     enum mock_fault_kind kind;
 } fault_names[] = {
-    { S_INIT("status-"), MOCK_FAULT_STATUS },
-    { S_INIT("stall-headers"), MOCK_FAULT_STALL_HEADERS },
-    { S_INIT("reset-early"), MOCK_FAULT_RESET_EARLY },
-    { S_INIT("slow-first-"), MOCK_FAULT_SLOW_FIRST },
-    { S_INIT("slow-head-"), MOCK_FAULT_SLOW_HEAD },
-    { S_INIT("flood-headers"), MOCK_FAULT_FLOOD_HEADERS },
-    { S_INIT("stall"), MOCK_FAULT_STALL },
-    { S_INIT("cut"), MOCK_FAULT_CUT },
-    { S_INIT("cut-clean"), MOCK_FAULT_CUT_CLEAN },
-    { S_INIT("reset"), MOCK_FAULT_RESET },
-    { S_INIT("invalid-json"), MOCK_FAULT_INVALID_JSON },
-    { S_INIT("error-event"), MOCK_FAULT_ERROR_EVENT },
-    { S_INIT("huge-event-"), MOCK_FAULT_HUGE_EVENT },
-    { S_INIT("no-blank-end"), MOCK_FAULT_NO_BLANK_END },
-    { S_INIT("gzip"), MOCK_FAULT_GZIP },
-    { S_INIT("crlf"), MOCK_FAULT_CRLF },
-    { S_INIT("one-byte"), MOCK_FAULT_ONE_BYTE },
+#define FAULT(name, number, kind, help) { S_INIT(name), MOCK_FAULT_##kind },
+#include "mock_faults.def"
+#undef FAULT
 };
 
 static struct mock_fault parse(struct str text)

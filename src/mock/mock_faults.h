@@ -2,24 +2,8 @@
  * mock_faults.h - faults on demand: what a request asks to go wrong, and what that does to
  * the bytes of the reply.  Does no I/O.
  *
- * Grammar of a fault (header x-mock-fault; model "mock-FAULT" or "...:mock:FAULT"):
- *   status-N        HTTP status N, with an error body of the vendor's shape
- *   stall-headers   takes the request, never answers
- *   reset-early     RST before the status
- *   slow-first-N    N ms before the status
- *   slow-head-N     the status at once, the first byte of the body after N ms
- *   flood-headers   70 KiB of reply header
- *   stall           stops after a few events, the connection stays open
- *   cut             breaks off inside an event: FIN, no last chunk (HTTP/2: RST_STREAM)
- *   cut-clean       ends the HTTP message at an event's end, without the terminal event
- *   reset           RST inside an event
- *   invalid-json    one event in the middle is broken JSON
- *   error-event     an error event after some text, then the end
- *   huge-event-N    one text delta of N MiB
- *   no-blank-end    the last event lacks its empty line
- *   gzip            the body is gzip-coded, each event flushed
- *   crlf            CRLF line ends
- *   one-byte        one byte per write
+ * A fault is a name of mock_faults.def, in the header x-mock-fault or as the model
+ * "mock-FAULT" or "...:mock:FAULT".
  * Anything else is no fault.  "In the middle" is after 3 tokens, or before the end.
  */
 #ifndef MOCK_FAULTS_H
@@ -34,23 +18,9 @@
 
 enum mock_fault_kind {
     MOCK_FAULT_NONE,
-    MOCK_FAULT_STATUS,
-    MOCK_FAULT_STALL_HEADERS,
-    MOCK_FAULT_RESET_EARLY,
-    MOCK_FAULT_SLOW_FIRST,
-    MOCK_FAULT_SLOW_HEAD,
-    MOCK_FAULT_FLOOD_HEADERS,
-    MOCK_FAULT_STALL,
-    MOCK_FAULT_CUT,
-    MOCK_FAULT_CUT_CLEAN,
-    MOCK_FAULT_RESET,
-    MOCK_FAULT_INVALID_JSON,
-    MOCK_FAULT_ERROR_EVENT,
-    MOCK_FAULT_HUGE_EVENT,
-    MOCK_FAULT_NO_BLANK_END,
-    MOCK_FAULT_GZIP,
-    MOCK_FAULT_CRLF,
-    MOCK_FAULT_ONE_BYTE,
+#define FAULT(name, number, kind, help) MOCK_FAULT_##kind,
+#include "mock_faults.def"
+#undef FAULT
 };
 
 struct mock_fault {

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from proxy import BINARY, Proxy, environment, run, until
+from proxy import BINARY, ROOT, Proxy, environment, run, until
 from wire import Client
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -42,8 +42,9 @@ def listens(port):
 
 # --- commands ---
 
-def test_version():
-    done = run("version")
+@pytest.mark.parametrize("spelling", ["version", "--version"])
+def test_version(spelling):
+    done = run(spelling)
     assert done.returncode == 0 and re.fullmatch(r"cc-proxy \d+\.\d+\.\d+\n", done.stdout)
 
 
@@ -53,7 +54,14 @@ def test_help(command):
     assert done.returncode == 0 and f"cc-proxy {command}" in done.stdout and not done.stderr
 
 
+def test_help_of_the_simulator_lists_its_faults():
+    text = run("mock", "--help").stdout
+    names = re.findall(r'^FAULT\("([a-z-]+)"', (ROOT / "src/mock/mock_faults.def").read_text(), re.M)
+    assert len(names) > 10 and all(f"\n  {name}" in text for name in names)
+
+
 @pytest.mark.parametrize("args", [["--bogus"], ["serve", "--port"], ["nonsense"],
+                                  ["nonsense", "--help"],
                                   ["check", "--set", "NOEQUALS"],
                                   ["check", "--env-file", "/nonexistent"]])
 def test_wrong_command_lines(args):
