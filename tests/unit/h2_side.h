@@ -120,6 +120,19 @@ static void side_done(struct side *s)
     buf_done(&s->sent);
 }
 
+/* A client and its server. */
+static void sides_init(struct side *client, struct side *server, enum mode server_mode)
+{
+    side_init(client, H2_CLIENT, ECHO);
+    side_init(server, H2_SERVER, server_mode);
+}
+
+static void sides_done(struct side *client, struct side *server)
+{
+    side_done(client);
+    side_done(server);
+}
+
 /* Moves bytes both ways until nothing comes, `cut` bytes at a time. */
 static void pump(struct side *a, struct side *b, size_t cut)
 {

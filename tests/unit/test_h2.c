@@ -24,8 +24,7 @@ static void a_request_and_its_reply(void **state)
     static const size_t cuts[] = { 1, 2, 3, 7, 100, SIZE_MAX / 2 };
     for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
         struct side client, server;
-        side_init(&client, H2_CLIENT, ECHO);
-        side_init(&server, H2_SERVER, ECHO);
+        sides_init(&client, &server, ECHO);
         struct http_header h[] = { { S_INIT("x-a"), S_INIT("1") },
                                    { S_INIT("te"), S_INIT("gzip") },
                                    { S_INIT("host"), S_INIT("evil") } };
@@ -44,8 +43,7 @@ static void a_request_and_its_reply(void **state)
         assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<bye>end1;close1:0;"));
         assert_int_equal(h2_open_streams(client.c), 0);
         assert_int_equal(h2_streams_allowed(client.c), 100);
-        side_done(&client);
-        side_done(&server);
+        sides_done(&client, &server);
     }
 }
 
@@ -53,8 +51,7 @@ static void requests_without_body_and_with_expect(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, ECHO);
+    sides_init(&client, &server, ECHO);
     struct http_head head = post;
     struct http_header expect = { S_INIT("expect"), S_INIT("100-continue") };
     head.headers = (struct http_headers){ &expect, 1, 1 };
@@ -62,8 +59,7 @@ static void requests_without_body_and_with_expect(void **state)
     pump(&client, &server, 50);
     assert_str(buf_str(&server.log), S("[1 POST /v1?x h:1 0 cl=-1 body=0 expect]end1;close1:0;"));
     assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<bye>end1;close1:0;"));
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 /* Goal: what is not consumed fills the window and no more; consuming opens it. */
@@ -71,8 +67,7 @@ static void windows_open_as_bytes_are_consumed(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, HOLD);
+    sides_init(&client, &server, HOLD);
     struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
     char *block = mem_zalloc(600000);
     h2_write(s, (struct str){ block, 600000 });
@@ -89,8 +84,7 @@ static void windows_open_as_bytes_are_consumed(void **state)
     assert_int_equal(server.body_bytes, 600000);
     assert_int_equal(client.drains, 1);
     free(block);
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
     assert_int_equal(client.closes, 1);
     assert_int_equal(server.closes, 1);
 }
@@ -101,8 +95,7 @@ static void reset_streams_give_the_window_back(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, HOLD);
+    sides_init(&client, &server, HOLD);
     char *block = mem_zalloc(256 * 1024);
     for (int i = 0; i < 64; i++) {
         struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
@@ -116,16 +109,14 @@ static void reset_streams_give_the_window_back(void **state)
         assert_int_equal(server.closes, i + 1);
     }
     free(block);
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 static void a_client_reset_reaches_the_server(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, HOLD);
+    sides_init(&client, &server, HOLD);
     struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
     pump(&client, &server, 100);
     h2_reset(s, H2_CANCEL);
@@ -141,8 +132,7 @@ static void a_client_reset_reaches_the_server(void **state)
     pump(&client, &server, 100);
     assert_int_equal(client.closes, 2);
     assert_int_equal(server.closes, 1);
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 /* Goal: an early reply arrives whole before the reset. */
@@ -150,23 +140,20 @@ static void an_early_reply_is_sent_before_the_reset(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, EARLY);
+    sides_init(&client, &server, EARLY);
     struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
     h2_write(s, S("part"));
     pump(&client, &server, 100);
     assert_str(buf_str(&client.log), S("[1    200 cl=-1 body=1 x-reply=1]<early>end1;close1:0;"));
     assert_str(buf_str(&server.log), S("[1 POST /v1?x h:1 0 cl=-1 body=1]close1:0;"));
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 static void goaway_lets_open_streams_finish(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, ECHO);
+    sides_init(&client, &server, ECHO);
     struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
     pump(&client, &server, 100);
     h2_goaway(server.c);
@@ -187,16 +174,14 @@ static void goaway_lets_open_streams_finish(void **state)
     assert_true(str_ends(buf_str(&client.log), S("<bye>end1;close1:0;")));
     assert_true(h2_finished(server.c));
     assert_true(h2_finished(client.c));
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 static void freeing_closes_what_is_open(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, HOLD);
+    sides_init(&client, &server, HOLD);
     h2_submit_request(client.c, &post, true, &client);
     pump(&client, &server, 100);
     h2_submit_request(client.c, &post, true, &client); /* never sent */
@@ -206,8 +191,7 @@ static void freeing_closes_what_is_open(void **state)
     h2_free(server.c);
     server.c = NULL;
     assert_true(str_ends(buf_str(&server.log), S("close1:8;")));
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 static void prefaces(void **state)
@@ -299,6 +283,13 @@ static int sent_code(struct str sent, int type)
     return code;
 }
 
+/* A server that has got the client's preface and SETTINGS; more goes into `in`, for run(). */
+static void raw_init(struct side *side, struct buf *in, enum mode mode)
+{
+    side_init(side, H2_SERVER, mode);
+    start(in);
+}
+
 static int run(struct side *side, struct buf *in, size_t cut)
 {
     int e = 0;
@@ -318,75 +309,44 @@ struct head_row {
 };
 
 static const struct head_row head_rows[] = {
-    { "plain",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("x"), S_INIT("y") },
-      "[1 POST / h 0 cl=-1 body=0 x=y]end1;" },
-    { "host instead of authority",
-      { S_INIT(":authority"), { NULL, 0 } },
-      { S_INIT("host"), S_INIT("g") },
-      "[1 POST / g 0 cl=-1 body=0]end1;" },
-    { "equal host",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("host"), S_INIT("H") },
-      "[1 POST / h 0 cl=-1 body=0]end1;" },
-    { "te: trailers",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("te"), S_INIT("trailers") },
-      "[1 POST / h 0 cl=-1 body=0]end1;" },
-    { "unknown expectation",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("expect"), S_INIT("tea") },
-      NULL },
-    { "content-length 0",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("content-length"), S_INIT("0") },
-      "[1 POST / h 0 cl=0 body=0]end1;" },
-    { "other host", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("host"), S_INIT("evil") }, NULL },
-    { "no authority", { S_INIT(":authority"), { NULL, 0 } }, { S_INIT("x"), S_INIT("y") }, NULL },
-    { "bad authority",
-      { S_INIT(":authority"), S_INIT("a@b") },
-      { S_INIT("x"), S_INIT("y") },
-      NULL },
-    { "no path", { S_INIT(":path"), { NULL, 0 } }, { S_INIT("x"), S_INIT("y") }, NULL },
-    { "path with space", { S_INIT(":path"), S_INIT("/a b") }, { S_INIT("x"), S_INIT("y") }, NULL },
-    { "path with #", { S_INIT(":path"), S_INIT("/#a") }, { S_INIT("x"), S_INIT("y") }, NULL },
-    { "absolute path",
-      { S_INIT(":path"), S_INIT("http://h/") },
-      { S_INIT("x"), S_INIT("y") },
-      NULL },
-    { "path with CRLF",
-      { S_INIT(":path"), S_INIT("/\r\nx: y") },
-      { S_INIT("x"), S_INIT("y") },
-      NULL },
-    { "method with space",
-      { S_INIT(":method"), S_INIT("GET /x") },
-      { S_INIT("x"), S_INIT("y") },
-      NULL },
-    { "duplicate :path", { { NULL, 0 }, { NULL, 0 } }, { S_INIT(":path"), S_INIT("/") }, NULL },
-    { "CR LF in a value",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("x"), S_INIT("a\r\nb: c") },
-      NULL },
-    { "NUL in a value", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("x"), S_INIT("a\0b") }, NULL },
-    { "colon in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a:b"), S_INIT("c") }, NULL },
-    { "space in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a b"), S_INIT("c") }, NULL },
-    { "CR LF in a name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("a\r\nb"), S_INIT("c") }, NULL },
-    { "upper-case name", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("X"), S_INIT("c") }, NULL },
-    { "transfer-encoding",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("transfer-encoding"), S_INIT("chunked") },
-      NULL },
-    { "connection", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("connection"), S_INIT("close") }, NULL },
-    { "te: gzip", { { NULL, 0 }, { NULL, 0 } }, { S_INIT("te"), S_INIT("gzip") }, NULL },
-    { "content-length: +5",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("content-length"), S_INIT("+5") },
-      NULL },
-    { "content-length and no body",
-      { { NULL, 0 }, { NULL, 0 } },
-      { S_INIT("content-length"), S_INIT("5") },
-      NULL },
+    { "plain", .more = { S_INIT("x"), S_INIT("y") },
+      .out = "[1 POST / h 0 cl=-1 body=0 x=y]end1;" },
+    { "host instead of authority", .changed = { S_INIT(":authority") },
+      .more = { S_INIT("host"), S_INIT("g") }, .out = "[1 POST / g 0 cl=-1 body=0]end1;" },
+    { "equal host", .more = { S_INIT("host"), S_INIT("H") },
+      .out = "[1 POST / h 0 cl=-1 body=0]end1;" },
+    { "te: trailers", .more = { S_INIT("te"), S_INIT("trailers") },
+      .out = "[1 POST / h 0 cl=-1 body=0]end1;" },
+    { "unknown expectation", .more = { S_INIT("expect"), S_INIT("tea") } },
+    { "content-length 0", .more = { S_INIT("content-length"), S_INIT("0") },
+      .out = "[1 POST / h 0 cl=0 body=0]end1;" },
+    { "other host", .more = { S_INIT("host"), S_INIT("evil") } },
+    { "no authority", .changed = { S_INIT(":authority") }, .more = { S_INIT("x"), S_INIT("y") } },
+    { "bad authority", .changed = { S_INIT(":authority"), S_INIT("a@b") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "no path", .changed = { S_INIT(":path") }, .more = { S_INIT("x"), S_INIT("y") } },
+    { "path with space", .changed = { S_INIT(":path"), S_INIT("/a b") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "path with #", .changed = { S_INIT(":path"), S_INIT("/#a") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "absolute path", .changed = { S_INIT(":path"), S_INIT("http://h/") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "path with CRLF", .changed = { S_INIT(":path"), S_INIT("/\r\nx: y") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "method with space", .changed = { S_INIT(":method"), S_INIT("GET /x") },
+      .more = { S_INIT("x"), S_INIT("y") } },
+    { "duplicate :path", .more = { S_INIT(":path"), S_INIT("/") } },
+    { "CR LF in a value", .more = { S_INIT("x"), S_INIT("a\r\nb: c") } },
+    { "NUL in a value", .more = { S_INIT("x"), S_INIT("a\0b") } },
+    { "colon in a name", .more = { S_INIT("a:b"), S_INIT("c") } },
+    { "space in a name", .more = { S_INIT("a b"), S_INIT("c") } },
+    { "CR LF in a name", .more = { S_INIT("a\r\nb"), S_INIT("c") } },
+    { "upper-case name", .more = { S_INIT("X"), S_INIT("c") } },
+    { "transfer-encoding", .more = { S_INIT("transfer-encoding"), S_INIT("chunked") } },
+    { "connection", .more = { S_INIT("connection"), S_INIT("close") } },
+    { "te: gzip", .more = { S_INIT("te"), S_INIT("gzip") } },
+    { "content-length: +5", .more = { S_INIT("content-length"), S_INIT("+5") } },
+    { "content-length and no body", .more = { S_INIT("content-length"), S_INIT("5") } },
 };
 
 static void request_heads_are_taken_or_refused(void **state)
@@ -397,8 +357,7 @@ static void request_heads_are_taken_or_refused(void **state)
         for (size_t cut = 1; cut < 300; cut += cut < 20 ? 1 : 279) {
             struct side side;
             struct buf in, more;
-            side_init(&side, H2_SERVER, HOLD);
-            start(&in);
+            raw_init(&side, &in, HOLD);
             buf_init(&more, 1 << 20);
             literal(&more, row->more.name, row->more.value);
             headers(&in, 1, END_STREAM | END_HEADERS, row->changed, buf_str(&more));
@@ -419,8 +378,7 @@ static void cookies_are_joined_and_counted(void **state)
     (void)state;
     struct side side;
     struct buf in, more;
-    side_init(&side, H2_SERVER, HOLD);
-    start(&in);
+    raw_init(&side, &in, HOLD);
     buf_init(&more, 1 << 20);
     literal(&more, S("cookie"), S("a=1"));
     literal(&more, S("cookie"), S("b=2"));
@@ -444,8 +402,7 @@ static void a_header_bomb_is_refused(void **state)
     (void)state;
     struct side side;
     struct buf in, more;
-    side_init(&side, H2_SERVER, HOLD);
-    start(&in);
+    raw_init(&side, &in, HOLD);
     buf_init(&more, 1 << 20);
     buf_add(&more, S("\x40\x01x\x7f\xd1\x0e")); /* x: indexed, 2000 bytes */
     for (int i = 0; i < 2000; i++)
@@ -579,8 +536,7 @@ static void resets_are_forgiven(void **state)
 {
     (void)state;
     struct side client, server;
-    side_init(&client, H2_CLIENT, ECHO);
-    side_init(&server, H2_SERVER, ECHO);
+    sides_init(&client, &server, ECHO);
     for (int i = 0; i < 1000; i++) {
         h2_set_now(server.c, (int64_t)(i / 150) * 10 * NS_PER_S);
         struct h2_stream *s = h2_submit_request(client.c, &post, true, &client);
@@ -596,8 +552,7 @@ static void resets_are_forgiven(void **state)
         pump(&client, &server, 1000);
     }
     assert_int_equal(server.closes, 3000);
-    side_done(&client);
-    side_done(&server);
+    sides_done(&client, &server);
 }
 
 /* Goal: a block in three frames is taken however they are cut.  nghttp2's own limit
@@ -608,8 +563,7 @@ static void continuations_may_come_byte_by_byte(void **state)
     for (size_t cut = 1; cut < 20; cut++) {
         struct side side;
         struct buf in;
-        side_init(&side, H2_SERVER, HOLD);
-        start(&in);
+        raw_init(&side, &in, HOLD);
         headers(&in, 1, END_STREAM, none, S(""));
         frame(&in, 9, 0, 1, S("\0\1x"));
         frame(&in, 9, END_HEADERS, 1, S("\1y"));
@@ -641,8 +595,7 @@ static void frames_for_closed_streams(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct side side;
         struct buf in;
-        side_init(&side, H2_SERVER, rows[i].mode);
-        start(&in);
+        raw_init(&side, &in, rows[i].mode);
         headers(&in, 1, rows[i].first_flags, none, S(""));
         if (rows[i].reset)
             frame(&in, RST_STREAM, 0, 1, S("\0\0\0\10"));
@@ -674,8 +627,7 @@ static void skipped_ids_are_errors(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct side side;
         struct buf in;
-        side_init(&side, H2_SERVER, ECHO);
-        start(&in);
+        raw_init(&side, &in, ECHO);
         headers(&in, rows[i].first, END_HEADERS | END_STREAM, none, S(""));
         headers(&in, rows[i].then, END_HEADERS | END_STREAM, none, S(""));
         (void)run(&side, &in, 1000);
@@ -702,8 +654,7 @@ static void a_connection_error_finishes(void **state)
     (void)state;
     struct side side;
     struct buf in;
-    side_init(&side, H2_SERVER, HOLD);
-    start(&in);
+    raw_init(&side, &in, HOLD);
     headers(&in, 1, END_HEADERS, none, S(""));
     frame(&in, 8, 0, 0, S("\0\0\0\0")); /* WINDOW_UPDATE by 0 */
     (void)run(&side, &in, 1000);
