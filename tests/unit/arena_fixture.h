@@ -11,7 +11,7 @@ static struct arena arena;
 static int setup(void **state)
 {
     (void)state;
-    arena_init(&arena, 1 << 20);
+    arena_init(&arena, 64 << 20);
     return 0;
 }
 

@@ -4,25 +4,11 @@
  */
 #include "unit.h"
 
+#include "arena_fixture.h"
 #include "json.h"
 #include "json_edit.h"
 
-static struct arena arena;
 static struct json_edit edit;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 64 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 /* A copy in its own allocation, for the sanitizer to see over-reads. */
 static void open_text(struct str text)
@@ -361,7 +347,7 @@ static void equality(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "json.h"
+#include "recorded.h"
 #include "sse.h"
 #include "watch.h"
 
@@ -343,35 +344,15 @@ static void long_names_are_cut(void **state)
 
 /* --- recorded streams --- */
 
-static bool read_file(struct str name, struct buf *out)
-{
-    char path[512], piece[4096];
-    snprintf(path, sizeof(path), "../shared/recorded/" STR_FMT, STR_ARG(name));
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return false;
-    size_t n;
-    while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
-        buf_add(out, (struct str){ piece, n });
-    fclose(file);
-    return true;
-}
-
 /* Null means that the reply does not say, which we know as -1 or as 0. */
 static void check_count(int64_t got, yyjson_val *want)
 {
     assert_int_equal(got < 0 ? 0 : got, yyjson_get_sint(want));
 }
 
-static void check_recorded(struct str file, yyjson_val *want)
+static bool check_recorded(enum protocol protocol, struct str stream, yyjson_val *want)
 {
-    struct buf in;
-    buf_init(&in, SIZE_MAX);
-    assert_true(read_file(file, &in));
-    enum protocol protocol = str_starts(file, S("an-"))   ? PROTOCOL_MESSAGES
-                             : str_starts(file, S("oc-")) ? PROTOCOL_CHAT
-                                                          : PROTOCOL_RESPONSES;
-    struct watch w = watch_all(protocol, buf_str(&in));
+    struct watch w = watch_all(protocol, stream);
     yyjson_val *usage = json_member(want, S("usage"));
     assert_true(w.begun);
     assert_true(w.end == WATCH_ENDED || (w.end == WATCH_FINISHED && protocol == PROTOCOL_CHAT));
@@ -381,36 +362,18 @@ static void check_recorded(struct str file, yyjson_val *want)
     check_count(w.usage.cache_read_tokens, json_member(usage, S("cache_read")));
     check_count(protocol == PROTOCOL_MESSAGES ? w.usage.cache_write_tokens : 0,
                 json_member(usage, S("cache_write")));
-    for (size_t step = 1; step <= in.to; step = step * 7) {
-        struct watch pieces = watch_pieces(protocol, buf_str(&in), step);
+    for (size_t step = 1; step <= stream.n; step = step * 7) {
+        struct watch pieces = watch_pieces(protocol, stream, step);
         same(&w, &pieces);
     }
-    buf_done(&in);
+    return true;
 }
 
 /* Goal: the vendors' SDKs and we read the same usage. */
 static void recorded_streams(void **state)
 {
     (void)state;
-    struct buf lines;
-    buf_init(&lines, SIZE_MAX);
-    if (!read_file(S("expect.jsonl"), &lines))
-        skip();
-    struct str rest = buf_str(&lines), line;
-    size_t n = 0;
-    while (str_next(&rest, '\n', &line)) {
-        yyjson_doc *doc;
-        assert_int_equal(json_parse(line, &doc, NULL), 0);
-        yyjson_val *want = yyjson_doc_get_root(doc);
-        struct str file = json_member_str(want, S("file"));
-        if (str_ends(file, S(".sse"))) {
-            check_recorded(file, want);
-            n++;
-        }
-        yyjson_doc_free(doc);
-    }
-    assert_true(n > 0);
-    buf_done(&lines);
+    recorded_each(check_recorded);
 }
 
 int main(void)
