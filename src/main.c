@@ -11,10 +11,12 @@
 
 #include "config.h"
 #include "demo.h"
+#include "handover.h"
 #include "log.h"
 #include "mem.h"
 #include "mock.h"
 #include "options.h"
+#include "sources.h"
 #include "supervisor.h"
 
 extern char **environ;
@@ -43,7 +45,7 @@ static void own_path(char *to, size_t size)
     to[n > 0 ? n : 0] = '\0';
 }
 
-static void take_sources(const struct options *o, struct supervisor_sources *to)
+static void take_sources(const struct options *o, struct sources *to)
 {
     to->env_path = o->env_file != NULL ? o->env_file : ".env";
     to->env_required = o->env_file != NULL;
@@ -101,14 +103,14 @@ static int run_serve(const struct options *o)
 
 static int run_check(const struct options *o)
 {
-    static struct supervisor_sources sources; /* its environment lives as long as the process */
+    static struct sources sources; /* its environment lives as long as the process */
     struct config config;
     struct buf error, text;
     bool adapters;
     take_sources(o, &sources);
     buf_init(&error, 16 * 1024);
     buf_init(&text, 1 << 20);
-    if (supervisor_load(&sources, &config, &error, &adapters) < 0)
+    if (sources_load(&sources, &config, &error, &adapters) < 0)
         return fail(&error, 2);
     config_print(&config, &text);
     fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
@@ -154,7 +156,7 @@ static int run_version(const struct options *o)
 
 static int run_worker(const struct options *o)
 {
-    return o->rest_n == 2 ? supervisor_worker_main(o->rest[0], o->rest[1]) : 2;
+    return o->rest_n == 2 ? handover_worker_main(o->rest[0], o->rest[1]) : 2;
 }
 
 static const struct command {

@@ -2,58 +2,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <limits.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "clock.h"
-#include "err.h"
-#include "list.h"
-#include "listener.h"
 #include "log.h"
+#include "loop.h"
 #include "mem.h"
 #include "sockets.h"
 #include "spawn.h"
-#include "tls.h"
-#include "upstream.h"
-#include "worker.h"
 
 enum {
     RESPAWN_FIRST_MS = 100,
     RESPAWN_MOST_MS = 5000,
     WATCHED_MAX = 8,
     WATCH_EVERY_MS = 300,
-    /* fds of a worker, see spawn.h */
-    FD_CONFIG = 3,
-    FD_READY = 4,
-    FD_COUNTERS = 5,
-    FD_FIRST_LISTENER = 6,
-};
-
-/* A worker process.
- *
- *   starting -> serving  [on_ready]      serving -> leaving [retire]
- *   starting, serving, leaving -> gone   [on_exit]
- */
-enum child_state { CHILD_STARTING, CHILD_SERVING, CHILD_LEAVING };
-
-struct child {
-    struct list link;
-    uv_process_t process;
-    uv_poll_t ready_poll;
-    int ready_fd;
-    enum child_state state;
-    int index, slot, generation;
-    int64_t started_ns;
-    struct supervisor *supervisor;
-    int handles; /* open libuv handles in this struct */
 };
 
 struct supervisor {
@@ -62,10 +32,7 @@ struct supervisor {
     struct config config;  /* of the serving generation */
     struct config pending; /* of the one being started */
     struct sockets sockets, old_sockets;
-    struct list children;
-    bool slot_used[COUNTERS_SLOTS_MAX];
-    int counters_fd;
-    struct counters *slots;
+    struct children children;
     int generation; /* newest */
     bool starting;  /* the newest generation does not serve yet */
     bool first;     /* no generation has served yet */
@@ -83,66 +50,6 @@ struct supervisor {
 };
 
 /* --- loading --- */
-
-static int check_tls(const struct config *c, struct buf *ret_error)
-{
-    SSL_CTX *server = NULL, *client = NULL;
-    struct buf why CLEANUP(buf_done);
-    const char *name = NULL;
-    int e = 0;
-    buf_init(&why, 4096);
-    if (c->tls_cert_file.n > 0)
-        e = tls_server_new(c->tls_cert_file.p, c->tls_key_file.p, &server, &why);
-    if (e < 0) /* its message begins with the file's name */
-        name = str_starts(buf_str(&why), c->tls_key_file) ? "TLS_KEY_FILE" : "TLS_CERT_FILE";
-    else if ((e = tls_client_new(c->upstream_ca_file.p, &client, &why)) < 0)
-        name = "UPSTREAM_CA_FILE";
-    if (e < 0)
-        buf_addf(ret_error, "%s: " STR_FMT, name, STR_ARG(buf_str(&why)));
-    SSL_CTX_free(server);
-    SSL_CTX_free(client);
-    return e;
-}
-
-static int check_parts(const struct config *c, struct buf *ret_error, bool *ret_adapters)
-{
-    struct arena a;
-    struct upstream u;
-    struct adapter_set *set = NULL;
-    int e = sockets_check(c, ret_error);
-    arena_init(&a, 1 << 20);
-    for (int s = 0; s < SERVICE_COUNT && e == 0; s++)
-        e = upstream_init(&u, (enum service)s, c, &a, NULL, ret_error);
-    arena_done(&a);
-    if (e == 0)
-        e = check_tls(c, ret_error);
-    if (e == 0) {
-        e = adapters_load(c, &set, ret_error);
-        *ret_adapters = e < 0;
-        adapters_free(set);
-    }
-    return e;
-}
-
-int supervisor_load(const struct supervisor_sources *s, struct config *config,
-                    struct buf *ret_error, bool *ret_adapters)
-{
-    *ret_adapters = false;
-    int e = config_load(config, s->env_path, s->env_required, s->environment, s->options,
-                        s->options_n, ret_error);
-    if (e < 0)
-        return e;
-    struct buf why CLEANUP(buf_done);
-    buf_init(&why, 16 * 1024);
-    e = check_parts(config, &why, ret_adapters);
-    if (e < 0) { /* most messages begin with a setting's name */
-        struct str text = buf_str(&why);
-        config_add_place(config, str_slice(text, 0, str_index(text, ':')), ret_error);
-        buf_add(ret_error, text);
-        config_done(config);
-    }
-    return e;
-}
 
 static void log_warnings(const struct config *c)
 {
@@ -162,7 +69,7 @@ static void log_warnings(const struct config *c)
 
 static int load(struct supervisor *s, struct config *config, struct buf *error, bool *adapters)
 {
-    int e = supervisor_load(&s->settings->sources, config, error, adapters);
+    int e = sources_load(&s->settings->sources, config, error, adapters);
     if (e == 0)
         sockets_log_settings(config);
     if (e == 0 && config->session_secret.n == 0)
@@ -174,63 +81,9 @@ static int load(struct supervisor *s, struct config *config, struct buf *error, 
 
 /* --- workers --- */
 
-static int config_fd(const struct config *config)
-{
-    struct buf bytes;
-    int fd = memfd_create("configuration", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    buf_init(&bytes, 16 << 20);
-    config_encode(config, &bytes);
-    struct str s = buf_str(&bytes);
-    int e = write(fd, s.p, s.n) == (ssize_t)s.n ? fd : -EIO;
-    if (s.n > 0)
-        OPENSSL_cleanse(bytes.p, bytes.to);
-    buf_done(&bytes);
-    if (e < 0)
-        close(fd);
-    return e;
-}
-
-static int free_slot(const struct supervisor *s)
-{
-    for (int i = 0; i < COUNTERS_SLOTS_MAX; i++)
-        if (!s->slot_used[i])
-            return i;
-    return -1;
-}
-
-static void child_handle_closed(uv_handle_t *handle)
-{
-    struct child *c = handle->data;
-    if (--c->handles == 0)
-        free(c);
-}
-
-static void stop_waiting(struct child *c)
-{
-    if (c->ready_fd < 0)
-        return;
-    uv_poll_stop(&c->ready_poll);
-    uv_close((uv_handle_t *)&c->ready_poll, child_handle_closed);
-    close(c->ready_fd);
-    c->ready_fd = -1;
-}
-
-static void signal_children(struct supervisor *s, int signal, bool older_only)
-{
-    list_each (it, tmp, &s->children) {
-        struct child *c = list_entry(it, struct child, link);
-        if (older_only && c->generation == s->generation)
-            continue;
-        c->state = CHILD_LEAVING;
-        uv_process_kill(&c->process, signal);
-    }
-}
-
 static void end_if_empty(struct supervisor *s)
 {
-    if (s->stopping && list_empty(&s->children)) {
+    if (s->stopping && list_empty(&s->children.list)) {
         if (s->simulator_runs)
             uv_process_kill(&s->simulator, SIGTERM);
         loop_stop(&s->loop);
@@ -243,7 +96,7 @@ static void stop(struct supervisor *s, int signal, int exit_code)
         s->exit_code = exit_code;
     s->stopping = true;
     timeout_clear(&s->loop, &s->respawn);
-    signal_children(s, signal, false);
+    children_leave(&s->children, signal, 0, INT_MAX);
     end_if_empty(s);
 }
 
@@ -254,7 +107,7 @@ static void generation_serves(struct supervisor *s)
 {
     s->starting = false;
     s->first = false;
-    signal_children(s, SIGTERM, true);
+    children_leave(&s->children, SIGTERM, 0, s->generation - 1);
     sockets_close(&s->old_sockets);
     if (s->generation > 1) {
         config_done(&s->config);
@@ -269,21 +122,12 @@ static void generation_serves(struct supervisor *s)
     }
 }
 
-static void on_ready(uv_poll_t *handle, int status, int events)
+static void on_serving(void *ctx)
 {
-    struct child *c = handle->data;
-    struct supervisor *s = c->supervisor;
-    char byte;
-    (void)status;
-    (void)events;
-    bool served = read(c->ready_fd, &byte, 1) == 1;
-    stop_waiting(c);
-    if (!served || c->state != CHILD_STARTING)
-        return; /* its exit follows */
-    c->state = CHILD_SERVING;
+    struct supervisor *s = ctx;
     if (!s->starting)
         return; /* a respawned one */
-    list_each (it, tmp, &s->children) {
+    list_each (it, tmp, &s->children.list) {
         struct child *other = list_entry(it, struct child, link);
         if (other->generation == s->generation && other->state == CHILD_STARTING)
             return;
@@ -294,13 +138,7 @@ static void on_ready(uv_poll_t *handle, int status, int events)
 static void reload_failed(struct supervisor *s)
 {
     log_write(LOG_ERROR, "reload_failed", F("error", "a new worker did not start"));
-    list_each (it, tmp, &s->children) {
-        struct child *c = list_entry(it, struct child, link);
-        if (c->generation == s->generation) {
-            c->state = CHILD_LEAVING;
-            uv_process_kill(&c->process, SIGINT);
-        }
-    }
+    children_leave(&s->children, SIGINT, s->generation, s->generation);
     s->starting = false;
     sockets_restore(&s->sockets, &s->old_sockets);
     config_done(&s->pending);
@@ -311,21 +149,12 @@ static void reload_failed(struct supervisor *s)
     }
 }
 
-static void on_exit_(uv_process_t *process, int64_t status, int signal)
+static void on_gone(void *ctx, const struct child *c)
 {
-    struct child *c = process->data;
-    struct supervisor *s = c->supervisor;
+    struct supervisor *s = ctx;
     bool started = c->state == CHILD_STARTING, left = c->state == CHILD_LEAVING;
     bool newest = c->generation == s->generation;
     bool young = clock_mono_ns() - c->started_ns < NS_PER_S;
-    s->slot_used[c->slot] = false;
-    counters_clear_gauges(&s->slots[c->slot]);
-    list_remove(&c->link);
-    stop_waiting(c);
-    uv_close((uv_handle_t *)process, child_handle_closed);
-    if (!left)
-        log_write(LOG_ERROR, "worker_died", F("worker", c->index), F("exit_status", status),
-                  F("signal", signal));
     if (s->stopping || left) {
         end_if_empty(s);
         return;
@@ -346,76 +175,13 @@ static void on_exit_(uv_process_t *process, int64_t status, int signal)
     timeout_set(&s->loop, &s->respawn, s->respawn_ms * NS_PER_MS);
 }
 
-/* The fds of worker `index` after FD_COUNTERS, and what they serve as text. */
-static int choose_listeners(const struct supervisor *s, const struct config *c, int index, int *fds,
-                            struct buf *ports)
-{
-    static const char *const names[] = { "claude", "codex", "admin" };
-    int n = 0;
-    for (int i = 0; i < s->sockets.n; i++) {
-        const struct socket_row *row = &s->sockets.rows[i];
-        bool mine = row->port == PORT_ADMIN || row->index % c->worker_count == index;
-        if (!mine || n == WORKER_LISTENERS_MAX)
-            continue;
-        buf_addf(ports, "%s%s", n > 0 ? "," : "", names[row->port]);
-        fds[n++] = row->fd;
-    }
-    return n;
-}
-
-static int start_worker(struct supervisor *s, const struct config *config, int index)
-{
-    int fds[SPAWN_FDS_MAX], pipe_fds[2], slot = free_slot(s), settings_fd = config_fd(config);
-    if (settings_fd < 0)
-        return settings_fd;
-    if (slot < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0) {
-        close(settings_fd);
-        return -EMFILE;
-    }
-    struct child *c = mem_new(struct child);
-    struct buf ports;
-    char slot_text[16];
-    buf_init(&ports, 4096);
-    fds[0] = settings_fd;
-    fds[1] = pipe_fds[1];
-    fds[2] = s->counters_fd;
-    int n = 3 + choose_listeners(s, config, index, fds + 3, &ports);
-    buf_add_byte(&ports, '\0');
-    snprintf(slot_text, sizeof(slot_text), "%d", slot);
-    char *args[] = { (char *)(uintptr_t)s->settings->binary, "worker", slot_text, ports.p, NULL };
-    *c = (struct child){ .ready_fd = pipe_fds[0],
-                         .index = index,
-                         .slot = slot,
-                         .generation = s->generation,
-                         .started_ns = clock_mono_ns(),
-                         .supervisor = s,
-                         .handles = 2 };
-    c->process.data = c->ready_poll.data = c;
-    int e =
-        spawn(&s->loop.uv, &c->process, args, fds, n, s->settings->sources.environment, on_exit_);
-    uv_poll_init(&s->loop.uv, &c->ready_poll, c->ready_fd);
-    uv_poll_start(&c->ready_poll, UV_READABLE | UV_DISCONNECT, on_ready);
-    close(pipe_fds[1]);
-    close(settings_fd);
-    buf_done(&ports);
-    if (e < 0) {
-        log_write(LOG_ERROR, "worker_start_failed", F("error", uv_strerror(e)));
-        stop_waiting(c);
-        uv_close((uv_handle_t *)&c->process, child_handle_closed);
-        return e;
-    }
-    s->slot_used[slot] = true;
-    list_append(&s->children, &c->link);
-    return 0;
-}
-
 static int start_generation(struct supervisor *s)
 {
     s->generation++;
     s->starting = true;
     int e = 0;
     for (int i = 0; i < s->pending.worker_count && e == 0; i++)
-        e = start_worker(s, &s->pending, i);
+        e = children_start(&s->children, &s->pending, &s->sockets, i, s->generation);
     return e;
 }
 
@@ -424,18 +190,16 @@ static void on_respawn(void *ctx)
     struct supervisor *s = ctx;
     for (int i = 0; i < s->config.worker_count; i++) {
         bool there = false;
-        list_each (it, tmp, &s->children) {
+        list_each (it, tmp, &s->children.list) {
             struct child *c = list_entry(it, struct child, link);
             there = there || (c->index == i && c->state != CHILD_LEAVING &&
                               (s->starting ? c->generation < s->generation : true));
         }
         if (there)
             continue;
-        int newest = s->generation;
-        s->generation -= s->starting; /* it belongs to the serving one */
-        if (start_worker(s, &s->config, i) < 0)
+        int serving = s->generation - s->starting;
+        if (children_start(&s->children, &s->config, &s->sockets, i, serving) < 0)
             timeout_set(&s->loop, &s->respawn, RESPAWN_MOST_MS * NS_PER_MS);
-        s->generation = newest;
     }
 }
 
@@ -544,9 +308,9 @@ static int start_simulator(struct supervisor *s)
     return (int)strtol(text, NULL, 10);
 }
 
-static void set_option(struct supervisor_sources *s, const char *name, const char *value)
+static void set_option(struct sources *s, const char *name, const char *value)
 {
-    if (s->options_n < SUPERVISOR_OPTIONS_MAX)
+    if (s->options_n < SOURCES_OPTIONS_MAX)
         s->options[s->options_n++] = (struct config_option){ name, value };
 }
 
@@ -607,8 +371,8 @@ static int start(struct supervisor *s, struct buf *error)
     if (e < 0)
         return e;
     s->config.production = s->pending.production;
-    if ((e = counters_create(&s->counters_fd)) < 0 ||
-        (e = counters_map(s->counters_fd, &s->slots)) < 0 ||
+    if ((e = counters_create(&s->children.counters_fd)) < 0 ||
+        (e = counters_map(s->children.counters_fd, &s->children.slots)) < 0 ||
         (e = sockets_open(&s->sockets, &s->pending, error)) < 0) {
         config_done(&s->pending);
         return e;
@@ -643,7 +407,13 @@ int supervisor_run(struct supervisor_settings *settings)
     s->settings = settings;
     s->first = true;
     loop_init(&s->loop);
-    list_init(&s->children);
+    s->children = (struct children){ .loop = &s->loop.uv,
+                                     .binary = settings->binary,
+                                     .environment = settings->sources.environment,
+                                     .on_serving = on_serving,
+                                     .on_gone = on_gone,
+                                     .ctx = s };
+    list_init(&s->children.list);
     timeout_init(&s->respawn, on_respawn, s);
     timeout_init(&s->settle, on_settle, s);
     buf_init(&error, 16 * 1024);
@@ -657,49 +427,5 @@ int supervisor_run(struct supervisor_settings *settings)
     buf_done(&error);
     int code = s->exit_code;
     teardown(s);
-    return code;
-}
-
-/* --- a worker's main --- */
-
-static int read_config(struct config *config)
-{
-    struct stat st;
-    if (fstat(FD_CONFIG, &st) < 0 || st.st_size <= 0)
-        return -EINVAL;
-    char *text = mem_alloc((size_t)st.st_size);
-    ssize_t n = pread(FD_CONFIG, text, (size_t)st.st_size, 0);
-    int e = n == st.st_size ? config_decode(config, (struct str){ text, (size_t)n }) : -EIO;
-    OPENSSL_cleanse(text, (size_t)st.st_size);
-    free(text);
-    close(FD_CONFIG);
-    return e;
-}
-
-int supervisor_worker_main(const char *slot, const char *ports)
-{
-    struct config *config = mem_new(struct config);
-    struct worker_settings *w = mem_new(struct worker_settings);
-    struct str rest = str_of(ports), part;
-    if (read_config(config) < 0)
-        return 2;
-    sockets_log_settings(config);
-    *w = (struct worker_settings){ .config = config,
-                                   .counters_fd = FD_COUNTERS,
-                                   .slot = (int)strtol(slot, NULL, 10),
-                                   .ready_fd = FD_READY };
-    must(w->slot >= 0 && w->slot < COUNTERS_SLOTS_MAX);
-    while (str_next(&rest, ',', &part) && w->listeners_n < WORKER_LISTENERS_MAX) {
-        enum worker_port port = str_eq(part, S("claude"))  ? PORT_CLAUDE
-                                : str_eq(part, S("codex")) ? PORT_CODEX
-                                                           : PORT_ADMIN;
-        w->listeners[w->listeners_n] =
-            (struct worker_listener){ .port = port, .fd = FD_FIRST_LISTENER + w->listeners_n };
-        w->listeners_n++;
-    }
-    int code = worker_run(w);
-    config_done(config);
-    free(config);
-    free(w);
     return code;
 }
