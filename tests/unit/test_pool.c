@@ -39,6 +39,14 @@ static void assert_ok(const struct got *g)
     assert_int_equal(g->status, 200);
 }
 
+static struct rig *rig_narrow(int conns_max, int waiting_max, script_fn *script)
+{
+    struct pool_settings settings = rig_settings;
+    settings.conns_max = conns_max;
+    settings.waiting_max = waiting_max;
+    return rig_new(&settings, script);
+}
+
 /* Goal: a clean reply frees the conn for the next exchange. */
 static void keep_alive_reuses_the_conn(void **state)
 {
@@ -66,10 +74,7 @@ static void keep_alive_reuses_the_conn(void **state)
 static void waiters_are_served_in_order_up_to_a_limit(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    settings.waiting_max = 2;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 2, answer_ok);
     struct got *g[4];
     for (int i = 0; i < 4; i++)
         g[i] = rig_get(r, (char)('a' + i));
@@ -86,10 +91,7 @@ static void waiters_are_served_in_order_up_to_a_limit(void **state)
 static void cancel_after_the_failure(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    settings.waiting_max = 0;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 0, answer_ok);
     struct got *a = rig_get(r, 'a');
     struct got *b = rig_get(r, 'b');
     rig_cancel(r, b);
@@ -103,9 +105,7 @@ static void cancel_after_the_failure(void **state)
 static void an_idle_conn_makes_room_for_another_origin(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 8, answer_ok);
     rig_fetch(r, 'a');
     struct got *b = rig_open(r, 'b', (struct exchange_request){ .origin = r->other_origin });
     rig_run(r, 1);
@@ -497,9 +497,7 @@ static void cancel_while_receiving(void **state)
 static void cancel_while_connecting(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 8, answer_ok);
     struct got *a = rig_get(r, 'a');
     struct got *b = rig_get(r, 'b');
     rig_cancel(r, a);
@@ -515,9 +513,7 @@ static void cancel_while_connecting(void **state)
 static void cancel_while_sending_and_waiting(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 8, answer_ok);
     struct got *a =
         rig_open(r, 'a', (struct exchange_request){ .streamed = true, .streamed_bytes = 10 });
     r->server.script = answer_never;
@@ -539,10 +535,7 @@ static void cancel_while_sending_and_waiting(void **state)
 static void a_conn_nobody_waits_for_makes_room(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 1;
-    settings.waiting_max = 0;
-    struct rig *r = rig_new(&settings, answer_ok);
+    struct rig *r = rig_narrow(1, 0, answer_ok);
     struct got *a = rig_get(r, 'a');
     rig_cancel(r, a);
     struct got *b = rig_open(r, 'b', (struct exchange_request){ .origin = r->other_origin });
@@ -570,9 +563,7 @@ static void a_refused_connect_fails_its_exchange(void **state)
 static void free_ends_what_is_open(void **state)
 {
     (void)state;
-    struct pool_settings settings = rig_settings;
-    settings.conns_max = 2;
-    struct rig *r = rig_new(&settings, answer_never);
+    struct rig *r = rig_narrow(2, 8, answer_never);
     struct got *g[4];
     g[0] = rig_get(r, 'a');
     rig_wait_ms(r, 50);
