@@ -3,12 +3,10 @@
 #include <stddef.h>
 
 #include "action_ops.h"
+#include "action_read.h"
 #include "err.h"
 #include "json.h"
-#include "rule_file.h"
 #include "session.h"
-
-enum { ACTION_TOOLS_MAX = 512, SCRATCH_MAX = 1 << 30 };
 
 /* ---- members ---- */
 
@@ -201,100 +199,6 @@ static bool given(const struct action *a, enum member_id id)
 
 /* ---- reading members ---- */
 
-static int parse_number(struct rule_loader *l, struct json_node *n, struct str *ret_raw)
-{
-    if (json_type(n) != JSON_NUMBER)
-        return rule_fault(l, n, "must be a number");
-    return rule_raw(l, n, ret_raw);
-}
-
-static int parse_header_name(struct rule_loader *l, struct json_node *n, struct str *ret_name)
-{
-    struct str name = S("");
-    int e = rule_string(l, n, &name);
-    if (e < 0)
-        return e;
-    name = arena_lower(l->arena, name);
-    /* framing is the codecs' business */
-    if (!http_name_ok(name) || http_is_hop(name) || str_eq(name, S("host")) ||
-        str_eq(name, S("content-length")))
-        return rule_fault(l, n, "is not a header that rules may change");
-    *ret_name = name;
-    return 0;
-}
-
-static int parse_pointers(struct rule_loader *l, struct json_node *n, bool root_ok,
-                          struct action *a)
-{
-    int e = rule_array(l, n, 1024);
-    if (e < 0)
-        return e;
-    a->paths = arena_new(l->arena, struct pointer, json_count(&l->tree, n) + 1);
-    for (struct json_node *c = json_first(&l->tree, n); c != NULL && e == 0; c = json_next(c))
-        e = rule_pointer(l, c, root_ok, &a->paths[a->paths_n++]);
-    return e;
-}
-
-static int parse_map(struct rule_loader *l, struct json_node *n, struct action *a)
-{
-    int e = rule_object(l, n);
-    if (e < 0)
-        return e;
-    a->map = arena_new(l->arena, struct str_pair, json_count(&l->tree, n) + 1);
-    for (struct json_node *c = json_first(&l->tree, n); c != NULL && e == 0; c = json_next(c)) {
-        struct str_pair *p = &a->map[a->map_n++];
-        p->from = arena_str(l->arena, json_name(&l->tree, c));
-        e = rule_string(l, c, &p->to);
-    }
-    return e;
-}
-
-/* tree is l->tree, or that of a file; faults are told at `at` of l->tree. */
-static int parse_tools(struct rule_loader *l, struct json_edit *tree, struct json_node *n,
-                       struct json_node *at, struct action *a)
-{
-    if (json_type(n) != JSON_ARRAY || json_count(tree, n) > ACTION_TOOLS_MAX)
-        return rule_fault(l, at, "must be a list of at most %d tools", ACTION_TOOLS_MAX);
-    a->tools = arena_new(l->arena, struct action_tool, json_count(tree, n) + 1);
-    for (struct json_node *c = json_first(tree, n); c != NULL; c = json_next(c)) {
-        if (json_type(c) != JSON_OBJECT)
-            return rule_fault(l, at, "tool %zu is not an object", a->tools_n);
-        a->tools[a->tools_n++] =
-            (struct action_tool){ .raw = arena_str(l->arena, json_raw(tree, c)),
-                                  .name = arena_str(l->arena, op_tool_name(tree, c)) };
-    }
-    return 0;
-}
-
-static int parse_tools_text(struct rule_loader *l, struct json_node *n, struct str path,
-                            struct str text, struct action *a)
-{
-    struct str json = S("");
-    struct buf why CLEANUP(buf_done);
-    struct arena scratch CLEANUP(arena_done);
-    struct json_edit tree;
-    buf_init(&why, 1024);
-    arena_init(&scratch, SCRATCH_MAX);
-    if (rule_file_json(&scratch, path, text, &json, &why) < 0)
-        return rule_fault(l, n, STR_FMT ": " STR_FMT, STR_ARG(str_slice(path, 0, 200)),
-                          STR_ARG(buf_str(&why)));
-    json_edit_init(&tree, &scratch, json);
-    return parse_tools(l, &tree, json_root(&tree), n, a);
-}
-
-static int parse_tools_file(struct rule_loader *l, struct json_node *n, struct action *a)
-{
-    struct str text = S(""), path = S("");
-    int e = rule_file_text(l, n, &text, &path);
-    return e < 0 || path.n == 0 ? e : parse_tools_text(l, n, path, text, a);
-}
-
-static int parse_text_file(struct rule_loader *l, struct json_node *n, struct str *ret_text)
-{
-    struct str path;
-    return rule_file_text(l, n, ret_text, &path);
-}
-
 static int parse_member(struct rule_loader *l, struct json_node *n, const struct member *m,
                         struct action *a)
 {
@@ -307,31 +211,31 @@ static int parse_member(struct rule_loader *l, struct json_node *n, const struct
     case MEMBER_STATUS:
         return rule_int(l, n, 400, 599, at);
     case MEMBER_NUMBER:
-        return parse_number(l, n, at);
+        return action_read_number(l, n, at);
     case MEMBER_STRING:
         return rule_string(l, n, at);
     case MEMBER_EXPANDED:
         return rule_expanded(l, n, at);
     case MEMBER_TEXT_FILE:
-        return parse_text_file(l, n, at);
+        return action_read_text_file(l, n, at);
     case MEMBER_RAW:
         return rule_raw(l, n, at);
     case MEMBER_STRINGS:
         return rule_strings(l, n, at);
     case MEMBER_HEADER:
-        return parse_header_name(l, n, at);
+        return action_read_header_name(l, n, at);
     case MEMBER_POINTER:
         return rule_pointer(l, n, false, at);
     case MEMBER_POINTERS:
-        return parse_pointers(l, n, false, a);
+        return action_read_pointers(l, n, false, a);
     case MEMBER_POINTERS_UNDER:
-        return parse_pointers(l, n, true, a);
+        return action_read_pointers(l, n, true, a);
     case MEMBER_MAP:
-        return parse_map(l, n, a);
+        return action_read_map(l, n, a);
     case MEMBER_TOOLS:
-        return parse_tools(l, &l->tree, n, n, a);
+        return action_read_tools(l, n, a);
     case MEMBER_TOOLS_FILE:
-        return parse_tools_file(l, n, a);
+        return action_read_tools_file(l, n, a);
     }
     must_fail("unknown member type", __FILE__, __LINE__);
 }
@@ -429,52 +333,10 @@ static int check_under(struct rule_loader *l, struct json_node *n, struct action
     return 0;
 }
 
-static struct str xml_escaped(struct arena *a, struct str s)
-{
-    struct str out = S("");
-    for (size_t i = 0; i < s.n; i++) {
-        struct str c = str_slice(s, i, i + 1);
-        if (c.p[0] == '&')
-            c = S("&amp;");
-        else if (c.p[0] == '<')
-            c = S("&lt;");
-        else if (c.p[0] == '>')
-            c = S("&gt;");
-        else if (c.p[0] == '"')
-            c = S("&quot;");
-        out = arena_cat(a, out, c);
-    }
-    return out;
-}
-
-/* Makes the item once; none when CODEX_ENV_CONTEXT is not on. */
 static int check_environment(struct rule_loader *l, struct json_node *n, struct action *a)
 {
-    const struct config *c = l->config;
-    const struct {
-        const char *tag;
-        struct str value;
-    } lines[] = {
-        { "cwd", c->codex_env_cwd },
-        { "approval_policy", c->codex_env_approval_policy },
-        { "sandbox_mode", c->codex_env_sandbox_mode },
-        { "network_access", c->codex_env_network_access },
-        { "shell", c->codex_env_shell },
-    };
     (void)n;
-    if (!str_eq_nocase(c->codex_env_context, S("on")))
-        return 0;
-    struct str text = S("<environment_context>\n");
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
-        struct str value = xml_escaped(l->tree.arena, str_slice(lines[i].value, 0, 4096));
-        text = arena_printf(l->tree.arena, STR_FMT "  <%s>" STR_FMT "</%s>\n", STR_ARG(text),
-                            lines[i].tag, STR_ARG(value), lines[i].tag);
-    }
-    text = arena_cat(l->tree.arena, text, S("</environment_context>"));
-    a->raw = arena_printf(l->arena,
-                          "{\"type\":\"message\",\"role\":\"user\",\"content\":"
-                          "[{\"type\":\"input_text\",\"text\":" STR_FMT "}]}",
-                          STR_ARG(json_quote(l->tree.arena, text)));
+    a->raw = op_environment_item(l->config, l->tree.arena, l->arena);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "action.h"
+#include "config.h"
 
 typedef bool op_fn(const struct action *a, struct adapter_request *r);
 
@@ -24,6 +25,9 @@ op_fn op_system;
 
 /* op_turns.c: messages and items */
 op_fn op_hoist_system, op_drop_messages, op_map_roles, op_normalize_input, op_environment_context;
+/* What op_environment_context() puts in front, made once at loading; empty when
+ * CODEX_ENV_CONTEXT is not on. */
+struct str op_environment_item(const struct config *c, struct arena *scratch, struct arena *keep);
 
 /* op_thinking.c: the Messages API's own rules */
 op_fn op_normalize_thinking, op_cache_control_last;

@@ -158,6 +158,48 @@ bool op_normalize_input(const struct action *a, struct adapter_request *r)
 
 /* ---- environment_context ---- */
 
+static struct str xml_escaped(struct arena *a, struct str s)
+{
+    struct str out = S("");
+    for (size_t i = 0; i < s.n; i++) {
+        struct str c = str_slice(s, i, i + 1);
+        if (c.p[0] == '&')
+            c = S("&amp;");
+        else if (c.p[0] == '<')
+            c = S("&lt;");
+        else if (c.p[0] == '>')
+            c = S("&gt;");
+        else if (c.p[0] == '"')
+            c = S("&quot;");
+        out = arena_cat(a, out, c);
+    }
+    return out;
+}
+
+struct str op_environment_item(const struct config *c, struct arena *scratch, struct arena *keep)
+{
+    const struct {
+        const char *tag;
+        struct str value;
+    } lines[] = {
+        { "cwd", c->codex_env_cwd },
+        { "approval_policy", c->codex_env_approval_policy },
+        { "sandbox_mode", c->codex_env_sandbox_mode },
+        { "network_access", c->codex_env_network_access },
+        { "shell", c->codex_env_shell },
+    };
+    if (!str_eq_nocase(c->codex_env_context, S("on")))
+        return S("");
+    struct str text = S("<environment_context>\n");
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct str value = xml_escaped(scratch, str_slice(lines[i].value, 0, 4096));
+        text = arena_printf(scratch, STR_FMT "  <%s>" STR_FMT "</%s>\n", STR_ARG(text),
+                            lines[i].tag, STR_ARG(value), lines[i].tag);
+    }
+    text = arena_cat(scratch, text, S("</environment_context>"));
+    return arena_str(keep, user_item(scratch, json_quote(scratch, text)));
+}
+
 static bool has_context(struct json_edit *e, struct json_node *item)
 {
     struct str tag = S("<environment_context>");
