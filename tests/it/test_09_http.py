@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from proxy import Proxy, Simulator, environment, until
-from upstream import Upstream
+from upstream import Upstream, serve_each
 from wire import Client
 
 KEY = {"x-api-key": "sk-test"}
@@ -445,18 +445,10 @@ class Outbound:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port, self.to, self.refuse = self.listener.getsockname()[1], port, refuse
         self.seen = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def close(self):
         self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
 
     def _serve(self, s):
         f = s.makefile("rb", buffering=0)

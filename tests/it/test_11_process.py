@@ -29,6 +29,12 @@ def post(port, headers=None, target="/v1/messages", body=None):
         return c.request("POST", target, KEY | (headers or {}), json=body or BODY)
 
 
+def begin_stream(c):
+    c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
+    assert c.head().status == 200
+    assert c.until(START) == START
+
+
 def free_port():
     """For servers whose log does not say it."""
     with socket.create_server(("127.0.0.1", 0)) as s:
@@ -181,9 +187,7 @@ def test_sigterm_finishes_open_streams(raw, workers):
                DRAIN_TIMEOUT="15") as p:
         with Client(p.claude_port) as c, Client(p.claude_port) as idle:
             assert idle.request("GET", "/health").status == 200
-            c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
-            c.head()
-            assert c.until(START) == START
+            begin_stream(c)
             p.kill(signal.SIGTERM)
             p.wait_log("stopping")
             assert idle.closed()
@@ -200,9 +204,7 @@ def test_drain_timeout(raw):
     up.script = lambda c, r: (c.stream_head(), c.chunk(START), c.wait_closed(15))
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", DRAIN_TIMEOUT="0.5") as p:
         with Client(p.claude_port) as c:
-            c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
-            c.head()
-            c.until(START)
+            begin_stream(c)
             p.kill(signal.SIGTERM)
             p.wait_log("drain_timeout")
             assert p.stop() == 0
@@ -213,9 +215,7 @@ def test_sigint_ends_at_once(raw):
     up.script = lambda c, r: (c.stream_head(), c.chunk(START), c.wait_closed(15))
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", DRAIN_TIMEOUT="60") as p:
         with Client(p.claude_port) as c:
-            c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
-            c.head()
-            c.until(START)
+            begin_stream(c)
             assert p.stop(number=signal.SIGINT) == 0
 
 
@@ -280,9 +280,7 @@ def test_killed_worker_is_replaced(raw):
         p.deaths_expected = True
         clients = [Client(p.claude_port) for _ in range(12)]
         for c in clients:
-            c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
-            assert c.head().status == 200
-            c.until(START)
+            begin_stream(c)
         victim = p.workers()[0]
         os.kill(victim, signal.SIGKILL)
         p.wait_log("worker_died")

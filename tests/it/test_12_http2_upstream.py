@@ -10,6 +10,7 @@ import h2.errors
 import h2.events
 import pytest
 from proxy import Proxy
+from upstream import serve_each
 from wire import Client, events
 
 KEY = {"x-api-key": "k"}
@@ -28,23 +29,18 @@ class Http2Upstream:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://localhost:{self.listener.getsockname()[1]}"
         self.settings = settings or {}
+        self.lock = threading.Lock()
         self.conns, self.requests = 0, []
         self.script = lambda c, stream, n: c.reply(stream)
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     def close(self):
         self.listener.close()
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
+    def _serve(self, sock):
+        with self.lock:
             self.conns += 1
-            threading.Thread(target=self._serve, args=(sock, self.conns), daemon=True).start()
-
-    def _serve(self, sock, number):
+            number = self.conns
         try:
             sock = self.context.wrap_socket(sock, server_side=True)
             conn = Http2Conn(sock, number, self.settings)

@@ -7,6 +7,18 @@ import struct
 import threading
 
 
+def serve_each(listener, serve):
+    """serve(socket) in a thread for each connection, until the listener is closed."""
+    def accept():
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+
+
 class Request:
     def __init__(self, method, target, headers, body, number):
         self.method, self.target, self.headers, self.body = method, target, headers, body
@@ -125,7 +137,7 @@ class Upstream:
         self.tls = tls  # (cert, key)
         self.lock = threading.Lock()
         self.forget()
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self.listener, self._serve)
 
     @property
     def url(self):
@@ -140,14 +152,6 @@ class Upstream:
         self.listener.close()
         for c in self.conns:
             c.close()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
