@@ -21,6 +21,7 @@
 #include "err.h"
 #include "listener.h"
 #include "server.h"
+#include "server_limits.h"
 #include "tls.h"
 
 enum { EXCHANGES_MAX = 64, TURNS_MAX = 20000 };
@@ -160,23 +161,6 @@ static const struct server_handler app = { app_request, app_body, app_end,
 static inline void on_drained(void *ctx)
 {
     ((struct fixture *)ctx)->drained++;
-}
-
-static inline struct server_limits default_limits(void)
-{
-    return (struct server_limits){
-        .h1 = { .header_bytes = 32768,
-                .field_bytes = 8192,
-                .target_bytes = 8192,
-                .fields_max = 100 },
-        .h2 = { .header_bytes = 65536, .fields_max = 100, .streams_max = 100 },
-        .header_ns = 10 * NS_PER_S,
-        .keepalive_ns = 75 * NS_PER_S,
-        .write_ns = 60 * NS_PER_S,
-        .body_grace_ns = 10 * NS_PER_S,
-        .body_bytes_per_s = 500,
-        .conns_max = 100,
-    };
 }
 
 static inline void fixture_tls(struct fixture *f)

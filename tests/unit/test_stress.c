@@ -9,6 +9,7 @@
  * (GOAWAY); the hop retries what was not processed.  Every exchange must end exactly once, with
  * exact bytes or a failure that its plan explains; then all counts must be zero and all fds gone.
  */
+#include "server_limits.h"
 #include "stress.h"
 
 static void no_headers(struct server_stream *s, int status, int64_t length)
@@ -107,16 +108,21 @@ static void stay_complete(struct stay *y)
         stay_reply(y);
 }
 
-static void stay_request(void *ctx, struct server_stream *s, const struct http_head *head)
+static struct trip *trip_of(struct stress *t, const struct http_head *head)
 {
-    struct stress *t = ctx;
     uint64_t number = 0;
     assert_int_equal(str_to_u64(str_slice(head->target, 1, head->target.n), &number), 0);
     assert_true(number < TRIPS);
+    return &t->trip[number];
+}
+
+static void stay_request(void *ctx, struct server_stream *s, const struct http_head *head)
+{
+    struct stress *t = ctx;
     struct stay *y = mem_new(struct stay);
     y->t = t;
     y->s = s;
-    y->trip = &t->trip[number];
+    y->trip = trip_of(t, head);
     timeout_init(&y->timer, stay_timer, y);
     server_set_user(s, y);
     t->stays++;
@@ -208,13 +214,10 @@ static void hop_send(struct hop *h)
 static void hop_request(void *ctx, struct server_stream *s, const struct http_head *head)
 {
     struct stress *t = ctx;
-    uint64_t number = 0;
-    assert_int_equal(str_to_u64(str_slice(head->target, 1, head->target.n), &number), 0);
-    assert_true(number < TRIPS);
     struct hop *h = mem_new(struct hop);
     h->t = t;
     h->s = s;
-    h->trip = &t->trip[number];
+    h->trip = trip_of(t, head);
     arena_init(&h->arena, 1 << 20);
     buf_init(&h->body, 1 << 30);
     http_head_copy(head, &h->arena, &h->head);
@@ -594,19 +597,9 @@ static void setup_tls(struct stress *t)
 
 static void setup_limits(struct stress *t)
 {
-    t->front_limits = (struct server_limits){
-        .h1 = { .header_bytes = 32768,
-                .field_bytes = 8192,
-                .target_bytes = 8192,
-                .fields_max = 100 },
-        .h2 = { .header_bytes = 65536, .fields_max = 100, .streams_max = 100 },
-        .header_ns = 10 * NS_PER_S,
-        .keepalive_ns = 75 * NS_PER_S,
-        .write_ns = 60 * NS_PER_S,
-        .body_grace_ns = 60 * NS_PER_S,
-        .body_bytes_per_s = 500,
-        .conns_max = 1000,
-    };
+    t->front_limits = default_limits();
+    t->front_limits.body_grace_ns = 60 * NS_PER_S;
+    t->front_limits.conns_max = 1000;
     t->upstream_limits = t->front_limits;
     t->upstream_limits.keepalive_ns = 20 * NS_PER_MS;
     t->upstream_limits.h2.streams_max = 7;
