@@ -97,6 +97,7 @@ static int admin_address(struct str address, const char **ret_path, struct str *
                          uint16_t *ret_port, struct buf *ret_error)
 {
     uint64_t port = 0;
+    must(address.p != NULL);
     *ret_path = str_starts(address, S("unix:")) ? address.p + 5 : NULL;
     if (*ret_path != NULL)
         return 0;

@@ -13,6 +13,7 @@
 
 #include "children.h"
 #include "clock.h"
+#include "files.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -22,8 +23,7 @@
 enum {
     RESPAWN_FIRST_MS = 100,
     RESPAWN_MOST_MS = 5000,
-    WATCHED_MAX = 8,
-    WATCH_EVERY_MS = 300,
+    SETTLE_MS = 300,
 };
 
 struct supervisor {
@@ -42,8 +42,7 @@ struct supervisor {
     struct timeout respawn, settle;
     uv_signal_t signals[4];
     int signals_n;
-    uv_fs_poll_t watched[WATCHED_MAX];
-    int watched_n;
+    struct files files;
     uv_process_t simulator;
     bool simulator_runs;
     char secret[65]; /* SESSION_SECRET when none is set; the same through reloads */
@@ -205,6 +204,19 @@ static void on_respawn(void *ctx)
 
 /* --- reload --- */
 
+/* Those that this configuration was made from, outside production. */
+static void watch_files(struct supervisor *s, const struct config *c)
+{
+    const char *const paths[] = {
+        s->settings->binary,          s->settings->sources.env_path,
+        c->adapters_file.p,           c->claude_system_prompt_file.p,
+        c->codex_instructions_file.p, c->codex_tools_file.p,
+        c->tls_cert_file.p,           c->tls_key_file.p,
+        c->upstream_ca_file.p,
+    };
+    files_watch(&s->files, paths, c->production ? 0 : ARRAY_LEN(paths));
+}
+
 static void begin_reload(struct supervisor *s)
 {
     struct buf error;
@@ -218,6 +230,8 @@ static void begin_reload(struct supervisor *s)
     buf_init(&error, 16 * 1024);
     log_write(LOG_INFO, "reload_starting", F("generation", s->generation + 1));
     int e = load(s, &s->pending, &error, &adapters);
+    if (e == 0)
+        watch_files(s, &s->pending);
     if (e < 0) {
         log_write(LOG_ERROR, adapters ? "adapters_reload_failed" : "reload_failed",
                   F("error", buf_str(&error)));
@@ -235,36 +249,10 @@ static void on_settle(void *ctx)
     begin_reload(ctx);
 }
 
-static void on_file_change(uv_fs_poll_t *handle, int status, const uv_stat_t *before,
-                           const uv_stat_t *now)
+static void on_file_change(void *ctx)
 {
-    struct supervisor *s = handle->data;
-    (void)before;
-    (void)now;
-    if (status == 0) /* wait until whoever writes has finished */
-        timeout_set(&s->loop, &s->settle, WATCH_EVERY_MS * NS_PER_MS);
-}
-
-static void watch_file(struct supervisor *s, const char *path)
-{
-    if (path == NULL || path[0] == '\0' || s->watched_n == WATCHED_MAX)
-        return;
-    uv_fs_poll_t *w = &s->watched[s->watched_n++];
-    uv_fs_poll_init(&s->loop.uv, w);
-    w->data = s;
-    uv_fs_poll_start(w, on_file_change, path, WATCH_EVERY_MS);
-}
-
-static void watch_files(struct supervisor *s)
-{
-    if (s->config.production)
-        return;
-    watch_file(s, s->settings->binary);
-    watch_file(s, s->settings->sources.env_path);
-    watch_file(s, s->pending.adapters_file.p);
-    watch_file(s, s->pending.claude_system_prompt_file.p);
-    watch_file(s, s->pending.codex_instructions_file.p);
-    watch_file(s, s->pending.codex_tools_file.p);
+    struct supervisor *s = ctx; /* wait until whoever writes has finished */
+    timeout_set(&s->loop, &s->settle, SETTLE_MS * NS_PER_MS);
 }
 
 /* --- the simulator --- */
@@ -370,7 +358,6 @@ static int start(struct supervisor *s, struct buf *error)
         e = load(s, &s->pending, error, &adapters);
     if (e < 0)
         return e;
-    s->config.production = s->pending.production;
     if ((e = counters_create(&s->children.counters_fd)) < 0 ||
         (e = counters_map(s->children.counters_fd, &s->children.slots)) < 0 ||
         (e = sockets_open(&s->sockets, &s->pending, error)) < 0) {
@@ -378,7 +365,7 @@ static int start(struct supervisor *s, struct buf *error)
         return e;
     }
     watch_signals(s);
-    watch_files(s);
+    watch_files(s, &s->pending);
     return start_generation(s);
 }
 
@@ -388,8 +375,7 @@ static void teardown(struct supervisor *s)
     timeout_clear(&s->loop, &s->settle);
     for (int i = 0; i < s->signals_n; i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
-    for (int i = 0; i < s->watched_n; i++)
-        uv_close((uv_handle_t *)&s->watched[i], NULL);
+    files_stop(&s->files);
     loop_done(&s->loop);
     sockets_close(&s->sockets);
     sockets_close(&s->old_sockets);
@@ -414,6 +400,7 @@ int supervisor_run(struct supervisor_settings *settings)
                                      .on_gone = on_gone,
                                      .ctx = s };
     list_init(&s->children.list);
+    files_init(&s->files, &s->loop.uv, on_file_change, s);
     timeout_init(&s->respawn, on_respawn, s);
     timeout_init(&s->settle, on_settle, s);
     buf_init(&error, 16 * 1024);

@@ -321,6 +321,26 @@ def test_env_file_is_watched_in_test_environment(sim, tmp_path):
         assert post(p.claude_port, {"x-api-key": "only-this"}).status == 200
 
 
+def test_watched_files_follow_the_configuration(sim, tmp_path):
+    """A file that only a later .env names; and in production, none."""
+    env_file, prompt = tmp_path / ".env", tmp_path / "prompt"
+    text = f"ANTHROPIC_BASE_URL={sim.url}\n"
+    env_file.write_text(text + "ENVIRONMENT=test\n")
+    with Proxy(cwd=tmp_path, env_file=None, SERVICES="claude") as p:
+        prompt.write_text("one")
+        env_file.write_text(text + f"ENVIRONMENT=test\nCLAUDE_SYSTEM_PROMPT_FILE={prompt}\n")
+        p.wait_reload()
+        since = len(p.lines)
+        prompt.write_text("two, longer")
+        p.wait_log("reload_complete", since, generation=3)
+        since = len(p.lines)
+        env_file.write_text(text + "ENVIRONMENT=production\n")
+        p.wait_log("reload_complete", since, generation=4)
+        env_file.write_text(text + "ENVIRONMENT=production\nMODELS=a\n")
+        time.sleep(1.2)
+        assert not p.log(event="reload_starting", generation=5)
+
+
 def test_bodies_are_logged_in_test_with_masked_credentials(sim):
     with Proxy(ANTHROPIC_BASE_URL=sim.url, OPENAI_BASE_URL=sim.url, ENVIRONMENT="test") as p:
         post(p.claude_port, body=BODY | {"metadata": {"leak": CANARY}})
