@@ -54,22 +54,54 @@ static void take_sources(const struct options *o, struct sources *to)
         to->options[to->options_n++] = o->settings[i];
 }
 
+/* A base URL that this machine's clients can use. */
+static void add_url(const struct config *c, struct str host, int port, struct buf *out)
+{
+    bool any = str_eq(host, S("0.0.0.0")) || str_eq(host, S("::")) || str_eq(host, S("[::]"));
+    bool bare_ipv6 = str_contains(host, S(":")) && !str_starts(host, S("["));
+    buf_addf(out, "%s://", c->tls_cert_file.n > 0 ? "https" : "http");
+    if (any)
+        host = S("127.0.0.1");
+    buf_addf(out, bare_ipv6 && !any ? "[" STR_FMT "]:%d" : STR_FMT ":%d", STR_ARG(host), port);
+}
+
+static void add_samples(const struct config *c, struct buf *out)
+{
+    /* The certificate is hardly made out for an address. */
+    const char *curl = c->tls_cert_file.n > 0 ? "curl -k" : "curl";
+    bool claude = !str_eq(c->services, S("codex")), codex = !str_eq(c->services, S("claude"));
+    if (claude) {
+        buf_addf(out, "\n  %s -N ", curl);
+        add_url(c, c->claude_host, c->claude_port, out);
+        buf_add(out, S("/v1/messages -H 'x-api-key: sk-demo' "
+                       "-H 'User-Agent: CherryStudio/1.0.0' -H 'content-type: application/json' "
+                       "-d '{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":4096,"
+                       "\"thinking\":{\"enabled\":true},\"stream\":true,"
+                       "\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n"));
+    }
+    if (codex) {
+        buf_addf(out, "\n  %s -N ", curl);
+        add_url(c, c->codex_host, c->codex_port, out);
+        buf_add(out, S("/v1/responses -H 'Authorization: Bearer sk-demo' "
+                       "-H 'content-type: application/json' "
+                       "-d '{\"model\":\"gpt-5\",\"input\":\"Hello!\",\"stream\":true}'\n"));
+    }
+    buf_addf(out, "\n  %s ", curl);
+    add_url(c, claude ? c->claude_host : c->codex_host, claude ? c->claude_port : c->codex_port,
+            out);
+    buf_add(out, S("/health\n\n"));
+}
+
 static void print_banner(const struct config *c)
 {
-    const char *scheme = c->tls_cert_file.n > 0 ? "https" : "http";
+    struct buf samples CLEANUP(buf_done);
+    buf_init(&samples, 16 * 1024);
+    add_samples(c, &samples);
     fprintf(stderr,
             "\ncc-proxy %s serves with the built-in upstream simulator: replies are made up and\n"
             "cost nothing.  To use real upstreams: cp .env.example .env, edit it, start again.\n"
-            "\nTry it:\n\n"
-            "  curl -N %s://127.0.0.1:%d/v1/messages -H 'x-api-key: sk-demo' "
-            "-H 'User-Agent: CherryStudio/1.0.0' -H 'content-type: application/json' "
-            "-d '{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":4096,\"thinking\":{\"enabled\":"
-            "true},\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n\n"
-            "  curl -N %s://127.0.0.1:%d/v1/responses -H 'Authorization: Bearer sk-demo' "
-            "-H 'content-type: application/json' "
-            "-d '{\"model\":\"gpt-5\",\"input\":\"Hello!\",\"stream\":true}'\n\n"
-            "  curl %s://127.0.0.1:%d/health\n\n",
-            CCP_VERSION, scheme, c->claude_port, scheme, c->codex_port, scheme, c->claude_port);
+            "\nTry it:\n" STR_FMT,
+            CCP_VERSION, STR_ARG(buf_str(&samples)));
 }
 
 static int fail(struct buf *error, int code)

@@ -126,6 +126,39 @@ def test_simulator_built_in():
                     body={"model": "gpt-5", "input": "x"}).status == 200
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+@pytest.mark.parametrize("service,host,tls", [
+    ("both", "0.0.0.0", False), ("claude", "::", True), ("codex", "::1", False)])
+def test_printed_commands_work(service, host, tls, certificates):
+    """Goal: what `make run` prints can be pasted, whatever is configured."""
+    settings = {"CLAUDE_SERVICE_PORT": free_port(), "CODEX_SERVICE_PORT": free_port(),
+                "CLAUDE_SERVICE_HOST": host, "CODEX_SERVICE_HOST": host, "SERVICES": service,
+                "WORKERS": 1}
+    if tls:
+        settings["TLS_CERT_FILE"], settings["TLS_KEY_FILE"] = certificates.pair
+    args = [x for n, v in settings.items() for x in ("--set", f"{n}={v}")]
+    with subprocess.Popen([BINARY, "serve", "--simulator", *QUIET, *args], env=environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        printed = []
+        while not printed or not printed[-1].endswith("/health\n"):
+            printed.append(p.stderr.readline())
+        while "service_starting" not in p.stdout.readline():
+            pass
+        commands = [x for x in printed if x.startswith("  curl")]
+        replies = [subprocess.run(x, shell=True, capture_output=True, text=True, timeout=30,
+                                  env=environment(), check=True).stdout for x in commands]
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=20)
+    assert len(replies) == (3 if service == "both" else 2)
+    assert ("message_stop" in "".join(replies)) == (service != "codex")
+    assert ("response.completed" in "".join(replies)) == (service != "claude")
+    assert '"healthy"' in replies[-1]
+
+
 def test_taken_port():
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
