@@ -259,7 +259,8 @@ def test_back_pressure(raw):
             time.sleep(0.2)
         assert before * len(part) < kernel + (2 << 20)
         if not SANITIZED:
-            assert proxy.worker_kib() - idle_kib < 1024
+            # the queue and what its growing left behind; up to 1 MiB is the log's ring in first use
+            assert proxy.worker_kib() - idle_kib < 2048
         with Client(proxy.claude_port) as other:
             assert other.request("GET", "/health").status == 200
         digest = hashlib.sha256(c.body()).digest()
