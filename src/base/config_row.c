@@ -169,10 +169,29 @@ static int check_workers(struct str text, struct buf *why)
     return -EINVAL;
 }
 
+/* Others, such as an address with a path, would match no browser's origin. */
+static int check_origins(struct str list, struct buf *why)
+{
+    struct str item;
+    while (str_next(&list, ',', &item)) {
+        item = str_trim(item);
+        size_t at = str_find(item, S("://"));
+        struct str host = str_slice(item, at + 3, item.n);
+        bool origin = at > 0 && host.n > 0 && str_index(host, '/') == host.n;
+        if (item.n > 0 && !origin && !str_eq(item, S("*")) && !str_eq(item, S("null"))) {
+            buf_addf(why, "not a list of origins such as https://chat.example.org");
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int check_text(size_t i, struct str *text, struct buf *why)
 {
     if (i == CONFIG_workers)
         return check_workers(*text, why);
+    if (i == CONFIG_cors_allow_origins)
+        return check_origins(*text, why);
     /* Secrets become header fields or parts of a URL. */
     for (size_t k = 0; rows[i].type == CONFIG_TYPE_SECRET && k < text->n; k++) {
         if ((unsigned char)text->p[k] < ' ' || text->p[k] == 127) {

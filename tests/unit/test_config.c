@@ -205,6 +205,17 @@ static void errors_name_place_setting_and_reason(void **state)
     assert_refused("ENVIRONMENT=prod",
                    ", line 1: ENVIRONMENT: not one of production test dev development: \"prod\"");
     assert_refused("LOG_FORMAT=xml", ", line 1: LOG_FORMAT: not one of json console text: \"xml\"");
+    static const char *const no_origins[] = { "chat.example.org", "https://a.example/",
+                                              "https://a.example, b", "://a", "https://" };
+    for (size_t i = 0; i < ARRAY_LEN(no_origins); i++) {
+        char line[128], want[192];
+        snprintf(line, sizeof(line), "CORS_ALLOW_ORIGINS=%s", no_origins[i]);
+        snprintf(want, sizeof(want),
+                 ", line 1: CORS_ALLOW_ORIGINS: not a list of origins such as "
+                 "https://chat.example.org: \"%s\"",
+                 no_origins[i]);
+        assert_refused(line, want);
+    }
     assert_refused("A=1\nnonsense\n", ", line 2: no = after the name; expected NAME=value");
     assert_refused("TLS_CERT_FILE=/x",
                    ", line 1: TLS_CERT_FILE and TLS_KEY_FILE go together; TLS_KEY_FILE "
