@@ -45,7 +45,7 @@ static struct mock_pieces stretch(struct arena *a, struct mock_pieces p, uint64_
 {
     if (n > MOCK_TOKENS_MAX)
         n = MOCK_TOKENS_MAX;
-    if (n <= p.n) {
+    if (n <= p.n || p.n == 0) {
         mock_pieces_keep(&p, (size_t)n);
         return p;
     }
