@@ -716,7 +716,7 @@ static void run(uint32_t seed, bool harsh)
         assert_int_equal(t->trip[i].ends, 1);
     print_message("%d complete, %d failed, %d cancelled, %d retried, %d upstreams replaced\n",
                   t->ok, t->failed, t->cancelled, t->retried, t->olds);
-    assert_true(t->ok > TRIPS / 3); /* how many faults hit depends on the machine's pace */
+    assert_true(t->ok > TRIPS / 2);
     teardown(t);
     free(t);
     assert_int_equal(open_fds(), fds);
