@@ -34,7 +34,7 @@ struct codec {
     int (*decode_request)(struct convert *c, struct json_node *root);
     int (*encode_request)(struct convert *c, struct json_out *o);
 
-    size_t decoder_size;
+    const size_t *decoder_size;
     void (*decoder_init)(struct convert *c, void *decoder);
     /* One SSE event: its kind by EW1 (9) is the decoder's to find.  root: a JSON object. */
     int (*decode_event)(struct convert *c, void *decoder, struct str name, struct json_node *root);
@@ -44,15 +44,35 @@ struct codec {
     int (*decode_body)(struct convert *c, void *decoder, struct json_node *root);
     void (*decoder_done)(void *decoder);
 
-    size_t encoder_size;
+    const size_t *encoder_size;
     void (*encoder_init)(struct convert *c, void *encoder);
     int (*encode_event)(struct convert *c, void *encoder, const struct chat_event *ev);
     void (*encode_reply)(struct convert *c, const struct reply *reply, struct json_out *o);
     void (*encoder_done)(void *encoder);
 };
 
-extern const struct codec messages_codec, completions_codec, responses_codec;
-const struct codec *codec_of(enum protocol p);
+const struct codec *codec_of(enum protocol p); /* the rows are in codec.c */
+
+/* What each protocol's files define. */
+#define CODEC_FUNCTIONS(name)                                                                    \
+    int name##_decode_request(struct convert *c, struct json_node *root) MUST_CHECK;             \
+    int name##_encode_request(struct convert *c, struct json_out *o) MUST_CHECK;                 \
+    void name##_decoder_init(struct convert *c, void *decoder);                                  \
+    int name##_decode_event(struct convert *c, void *decoder, struct str event,                  \
+                            struct json_node *root) MUST_CHECK;                                  \
+    int name##_decode_end(struct convert *c, void *decoder, bool done_marker) MUST_CHECK;        \
+    int name##_decode_body(struct convert *c, void *decoder, struct json_node *root) MUST_CHECK; \
+    void name##_decoder_done(void *decoder);                                                     \
+    void name##_encoder_init(struct convert *c, void *encoder);                                  \
+    int name##_encode_event(struct convert *c, void *encoder, const struct chat_event *ev)       \
+        MUST_CHECK;                                                                              \
+    void name##_encode_reply(struct convert *c, const struct reply *reply, struct json_out *o);  \
+    void name##_encoder_done(void *encoder);                                                     \
+    extern const size_t name##_decoder_size, name##_encoder_size
+
+CODEC_FUNCTIONS(messages);
+CODEC_FUNCTIONS(completions);
+CODEC_FUNCTIONS(responses);
 
 /* What the reply needs to know of the request (0.6).  Texts in c->arena. */
 struct convert_tool {
