@@ -48,5 +48,7 @@ bool json_member_u64(yyjson_val *object, struct str name,
  * Invalid UTF-8 becomes U+FFFD. */
 void json_write_str(struct buf *out, struct str s);
 struct str json_quote(struct arena *a, struct str s); /* the same, as an arena text */
+/* How many bytes at the beginning of s are written as they are. */
+size_t json_plain_run(struct str s);
 
 #endif

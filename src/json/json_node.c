@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "json_scan.h"
+#include "text.h"
 
 /* From this depth on all levels below are found at once, or walking a whole tree would
  * read the text as often as it is deep. */
@@ -133,25 +134,5 @@ void json_node_index(struct json_edit *e, struct json_node *n)
 struct str json_unescape(struct arena *a, struct str quoted)
 {
     must(quoted.n >= 2);
-    struct str s = { quoted.p + 1, quoted.n - 2 };
-    size_t from = str_index(s, '\\');
-    if (from == s.n)
-        return s;
-    const char *p = s.p + from, *end = s.p + s.n;
-    char *out = arena_new(a, char, s.n + 1), *to = out;
-    memcpy(to, s.p, from);
-    to += from;
-    while (p < end) {
-        char utf8[4];
-        size_t n;
-        p = json_unescape_one(p, end, utf8, &n);
-        memcpy(to, utf8, n);
-        to += n;
-        const char *next = p < end ? memchr(p, '\\', (size_t)(end - p)) : NULL;
-        size_t plain = (size_t)((next != NULL ? next : end) - p);
-        memcpy(to, p, plain);
-        to += plain;
-        p += plain;
-    }
-    return span(out, to);
+    return text_plain(a, (struct text){ quoted.p + 1, quoted.n - 2 });
 }

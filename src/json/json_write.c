@@ -27,10 +27,12 @@ static void write_control(struct buf *out, unsigned char c)
     static const char shorts[32] = {
         ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
     };
+    static const char hex[] = "0123456789abcdef";
     if (shorts[c] != 0)
-        buf_addf(out, "\\%c", shorts[c]);
+        buf_add(out, (struct str){ (const char[2]){ '\\', shorts[c] }, 2 });
     else
-        buf_addf(out, "\\u%04x", c);
+        buf_add(out, (struct str){
+                         (const char[6]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 0xf] }, 6 });
 }
 
 /* How many bytes at p need no escape.  *ret_special is the length of what follows,
@@ -68,11 +70,18 @@ static void write_special(struct buf *out, const unsigned char *p, size_t n, boo
     else if (n == 1 && p[0] < 0x20)
         write_control(out, p[0]);
     else if (n == 1)
-        buf_addf(out, "\\%c", p[0]);
+        buf_add(out, (struct str){ (const char[2]){ '\\', (char)p[0] }, 2 });
     else if (n == 2)
         buf_add(out, S("\\u0085"));
     else
         buf_add(out, p[2] == 0xa8 ? S("\\u2028") : S("\\u2029"));
+}
+
+size_t json_plain_run(struct str s)
+{
+    size_t special;
+    bool valid;
+    return plain_run((const unsigned char *)s.p, s.n, &special, &valid);
 }
 
 void json_write_str(struct buf *out, struct str s)

@@ -58,4 +58,14 @@ struct text text_join(struct text_held *held, struct arena *a, struct str raw_in
 /* What is still held at the end of the part: U+FFFD or nothing. */
 struct text text_join_end(struct text_held *held);
 
+/* ---- for the files of this layer ---- */
+
+/* The first place in a string's inside that may not stand in a text, and what to write there. */
+struct text_flaw {
+    size_t at, n;
+    char instead[6];
+    size_t instead_n;
+};
+bool text_flaw_find(struct str inside, struct text_flaw *ret_flaw);
+
 #endif
