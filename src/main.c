@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "convert_command.h"
 #include "demo.h"
 #include "handover.h"
 #include "log.h"
@@ -159,11 +160,11 @@ static int run_mock(const struct options *o)
 {
     const struct mock_settings settings = {
         .host = str_of(o->host != NULL ? o->host : "127.0.0.1"),
-        .port = o->port,
+        .port = (uint16_t)o->port,
         .tls_cert_file = o->tls_cert,
         .tls_key_file = o->tls_key,
         .tokens_per_second = o->tokens_per_second,
-        .ready_fd = o->ready_fd,
+        .ready_fd = o->ready_fd == OPTIONS_UNSET ? -1 : (int)o->ready_fd,
         .quiet = o->quiet,
     };
     if (o->with_parent)
@@ -196,7 +197,8 @@ static const struct command {
     int (*run)(const struct options *o);
 } commands[] = {
     { "serve", run_serve }, { "check", run_check },     { "demo", run_demo },
-    { "mock", run_mock },   { "version", run_version }, { "worker", run_worker },
+    { "mock", run_mock },   { "convert", convert_command }, { "version", run_version },
+    { "worker", run_worker },
 };
 
 static const struct command *find_command(const char *name)

@@ -6,10 +6,16 @@
 
 #include "str.h"
 
+enum kind { SERVICE, TEXT, PAIR, FLAG, PORT, NUMBER, REAL };
+
 static const struct row {
-    const char *commands, *name, *argument, *help;
+    const char *commands, *name, *argument;
+    enum kind kind;
+    size_t offset;
+    const char *help;
 } rows[] = {
-#define OPTION(commands, name, argument, help) { commands, name, argument, help },
+#define OPTION(commands, name, argument, kind, field, help) \
+    { commands, name, argument, kind, offsetof(struct options, field), help },
 #include "options.def"
 #undef OPTION
 };
@@ -21,6 +27,7 @@ static const struct {
     { "demo", "serve with the simulator and show one request through each service" },
     { "mock", "run the upstream simulator alone" },
     { "check", "validate the configuration and print it with its sources, secrets masked" },
+    { "convert", "convert one request, reply, stream or error from stdin to stdout" },
     { "version", "print the version" },
 };
 
@@ -124,38 +131,28 @@ static int set_number(const char *name, const char *value, uint64_t most, uint64
     return 0;
 }
 
-static int apply(struct options *o, const char *name, char *value)
+static int apply(struct options *o, const struct row *row, char *value)
 {
-    uint64_t n = 0;
-    int e = 0;
-    if (strcmp(name, "--service") == 0)
-        e = add_setting(o, "SERVICES", value);
-    else if (strcmp(name, "--env-file") == 0)
-        o->env_file = value;
-    else if (strcmp(name, "--set") == 0)
-        e = add_pair(o, value);
-    else if (strcmp(name, "--simulator") == 0)
-        o->simulator = true;
-    else if (strcmp(name, "--quiet") == 0)
-        o->quiet = true;
-    else if (strcmp(name, "--with-parent") == 0)
-        o->with_parent = true;
-    else if (strcmp(name, "--host") == 0)
-        o->host = value;
-    else if (strcmp(name, "--tls-cert") == 0)
-        o->tls_cert = value;
-    else if (strcmp(name, "--tls-key") == 0)
-        o->tls_key = value;
-    else if (strcmp(name, "--port") == 0) {
-        e = set_number(name, value, 65535, &n);
-        o->port = (uint16_t)n;
-    } else if (strcmp(name, "--ready-fd") == 0) {
-        e = set_number(name, value, 1024, &n);
-        o->ready_fd = (int)n;
-    } else if (str_to_double(str_of(value), &o->tokens_per_second) < 0) {
-        e = wrong("not a number", name);
+    void *field = (char *)o + row->offset;
+    switch (row->kind) {
+    case SERVICE:
+        return add_setting(o, "SERVICES", value);
+    case PAIR:
+        return add_pair(o, value);
+    case TEXT:
+        *(const char **)field = value;
+        return 0;
+    case FLAG:
+        *(bool *)field = true;
+        return 0;
+    case PORT:
+        return set_number(row->name, value, 65535, field);
+    case NUMBER:
+        return set_number(row->name, value, INT32_MAX, field);
+    case REAL:
+        return str_to_double(str_of(value), field) < 0 ? wrong("not a number", row->name) : 0;
     }
-    return e;
+    return -EINVAL;
 }
 
 static const struct row *find(const char *command, const char *name, size_t name_len)
@@ -175,17 +172,21 @@ static int one(const char *command, int argc, char **argv, int *i, struct option
     if (row == NULL)
         return wrong("no such option here; see --help", arg);
     if (row->argument == NULL)
-        return equals == NULL ? apply(o, row->name, NULL) : wrong("takes no value", row->name);
+        return equals == NULL ? apply(o, row, NULL) : wrong("takes no value", row->name);
     if (equals != NULL)
-        return apply(o, row->name, equals + 1);
+        return apply(o, row, equals + 1);
     if (*i + 1 == argc)
         return wrong("needs a value", row->name);
-    return apply(o, row->name, argv[++*i]);
+    return apply(o, row, argv[++*i]);
 }
 
 int options_parse(const char *command, int argc, char **argv, struct options *ret)
 {
-    struct options o = { .ready_fd = -1, .port = 9100 };
+    struct options o = { .ready_fd = OPTIONS_UNSET,
+                         .port = 9100,
+                         .now = OPTIONS_UNSET,
+                         .status = OPTIONS_UNSET,
+                         .chunk = OPTIONS_UNSET };
     int e = 0;
     for (int i = 0; i < argc && e == 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

@@ -16,6 +16,7 @@
 #include "must.h"
 
 enum { OPTIONS_SETTINGS_MAX = 48, OPTIONS_REST_MAX = 4 };
+#define OPTIONS_UNSET UINT64_MAX
 
 struct options {
     const char *env_file; /* NULL: the default */
@@ -23,9 +24,13 @@ struct options {
     size_t settings_n;
     bool simulator, quiet, with_parent;
     const char *host, *tls_cert, *tls_key;
-    uint16_t port;
+    uint64_t port;
     double tokens_per_second;
-    int ready_fd; /* -1: none */
+    uint64_t ready_fd; /* OPTIONS_UNSET: none */
+    /* convert */
+    const char *kind, *from, *to, *profile, *upstream, *model, *request;
+    uint64_t now, status, chunk; /* OPTIONS_UNSET: not given */
+    bool plain, strict, explain;
     const char *rest[OPTIONS_REST_MAX];
     size_t rest_n;
 };

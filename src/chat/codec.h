@@ -27,6 +27,7 @@
 #include "must.h"
 #include "profile.h"
 #include "protocol.h"
+#include "sse.h"
 
 struct codec {
     struct str name;
@@ -116,8 +117,10 @@ struct convert {
     struct reply reply; /* collected, when the client does not stream */
     struct buf *out;    /* of the call at hand */
     struct event_usage usage;
-    struct str reply_id;        /* of START, after C1.12: as the client gets it, with its prefix */
-    struct flow *flow;          /* emit's state */
+    struct str reply_id; /* of START, after C1.12: as the client gets it, with its prefix */
+    struct flow *flow;   /* emit's state */
+    struct sse_decoder sse;
+    bool done_marker, at_end;   /* [DONE] was seen; the input is over */
     struct event_error failure; /* texts in arena */
     bool begun, created, finished, ended, failed;
 };

@@ -76,6 +76,8 @@ int convert_idle(struct convert *c, struct buf *out) MUST_CHECK;
  * convert_begun(): adds nothing and returns err. */
 int convert_fail(struct convert *c, int err, struct str message, struct buf *out) MUST_CHECK;
 
+/* The client's head is out already (a keep-alive had to be sent): an error is now an event. */
+void convert_open(struct convert *c);
 bool convert_begun(const struct convert *c);         /* output may be sent */
 bool convert_ended(const struct convert *c);         /* the client has its terminal event or body */
 bool convert_waits_for_end(const struct convert *c); /* finish known, end not; see convert_idle() */
@@ -86,10 +88,9 @@ const struct event_usage *convert_usage(const struct convert *c);
 
 /* ---- errors before a stream (A5.2) ---- */
 
-/* Turns an upstream's error reply (any body) into the client's: the status to send and the body. */
-int convert_error_body(enum protocol client, enum protocol upstream, int status, struct str body,
-                       struct str request_id, struct buf *out);
-/* The same for an error we found ourselves or in a reply. */
+/* Reads an upstream's error reply, whatever its body is.  Texts live in the arena. */
+void convert_error_read(struct arena *a, int status, struct str body, struct event_error *ret);
+/* Writes the client's body for it; gives the status to send. */
 int convert_error_write(enum protocol client, const struct event_error *error,
                         struct str request_id, struct buf *out);
 

@@ -43,11 +43,17 @@ bool json_member_true(yyjson_val *object, struct str name);
 bool json_member_u64(yyjson_val *object, struct str name,
                      uint64_t *ret_n); /* any spelling of an integer */
 
+/* Mends what upstreams are known to get wrong (EW3.3, EW3.5 of protocols.md): NaN and Infinity
+ * become null, raw control characters in strings are escaped, invalid UTF-8 becomes U+FFFD.
+ * The result, in the arena, is JSON only if the rest was. */
+struct str json_relax(struct arena *a, struct str text);
+
 /* Writing: appends s as a JSON string with its quotes.  Escapes the quote, the
  * backslash, U+0000..1F, and U+0085, U+2028, U+2029 (they break SSE readers).
  * Invalid UTF-8 becomes U+FFFD. */
 void json_write_str(struct buf *out, struct str s);
-struct str json_quote(struct arena *a, struct str s); /* the same, as an arena text */
+void json_write_inside(struct buf *out, struct str s); /* the same without the quotes */
+struct str json_quote(struct arena *a, struct str s);  /* the same, as an arena text */
 /* How many bytes at the beginning of s are written as they are. */
 size_t json_plain_run(struct str s);
 

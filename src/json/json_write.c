@@ -84,11 +84,10 @@ size_t json_plain_run(struct str s)
     return plain_run((const unsigned char *)s.p, s.n, &special, &valid);
 }
 
-void json_write_str(struct buf *out, struct str s)
+void json_write_inside(struct buf *out, struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
-    buf_add_byte(out, '"');
     while (i < s.n) {
         size_t special;
         bool valid;
@@ -99,6 +98,12 @@ void json_write_str(struct buf *out, struct str s)
             write_special(out, p + i, special, valid);
         i += special;
     }
+}
+
+void json_write_str(struct buf *out, struct str s)
+{
+    buf_add_byte(out, '"');
+    json_write_inside(out, s);
     buf_add_byte(out, '"');
 }
 

@@ -1,0 +1,200 @@
+#include "codec.h"
+#include "convert.h"
+#include "emit.h"
+#include "err.h"
+#include "error.h"
+#include "json.h"
+
+enum { EVENT_BYTES_MAX = 64 * 1024 * 1024 };
+
+static int on_event(void *ctx, const struct sse_event *ev);
+
+/* The decoder and the encoder begin with the first byte of the reply. */
+static void begin(struct convert *c, struct buf *out)
+{
+    c->out = out;
+    if (c->decoder != NULL)
+        return;
+    c->decoder = arena_alloc(&c->arena, 1, *c->upstream->decoder_size, _Alignof(max_align_t));
+    c->encoder = arena_alloc(&c->arena, 1, *c->client->encoder_size, _Alignof(max_align_t));
+    c->upstream->decoder_init(c, c->decoder);
+    c->client->encoder_init(c, c->encoder);
+    sse_decoder_init(&c->sse, EVENT_BYTES_MAX, on_event, c);
+}
+
+/* The reply failed for a reason of ours: the upstream's bytes, or our own inconsistency. */
+static int fail(struct convert *c, int err, struct str message)
+{
+    const struct err_row *row = err_row(err);
+    if (c->ended)
+        return c->begun ? 0 : err;
+    if (message.n == 0)
+        message = err == E_INTERNAL ? S("internal conversion error") : str_of(row->text);
+    int r = emit_error(c, row->http_status >= 500 ? row->http_status : 502, S(""), S(""), message);
+    return r < 0 ? err : 0;
+}
+
+/* What a decoder or emit() returned; < 0 becomes the reply's error ending where one can be. */
+static int settle(struct convert *c, int r)
+{
+    arena_reset(&c->scratch);
+    if (r < 0)
+        r = fail(c, r, S(""));
+    c->out = NULL;
+    return r;
+}
+
+/* Reads text as the document at hand; mended when it is only nearly JSON (EW3.3, EW3.5). */
+static int read_document(struct convert *c, struct str text)
+{
+    yyjson_doc *doc;
+    if (json_parse(text, &doc, NULL) < 0) {
+        text = json_relax(&c->scratch, text);
+        if (json_parse(text, &doc, NULL) < 0)
+            return E_UPSTREAM_EVENT;
+    }
+    yyjson_doc_free(doc);
+    c->temp = &c->scratch;
+    json_edit_init(&c->doc, &c->scratch, text);
+    return 0;
+}
+
+/* Names of events that may hold anything (EW1.10). */
+static bool says_nothing(struct str name)
+{
+    return str_eq(name, S("ping")) || str_eq(name, S("keepalive")) ||
+           str_eq(name, S("heartbeat")) || str_eq(name, S("done"));
+}
+
+static int decode(struct convert *c, const struct sse_event *ev)
+{
+    if (str_eq(str_trim(ev->data), S("[DONE]"))) {
+        c->done_marker = true;
+        return c->upstream->decode_end(c, c->decoder, true);
+    }
+    int r = read_document(c, ev->data);
+    if (r == 0 && json_type(json_root(&c->doc)) != JSON_OBJECT)
+        r = E_UPSTREAM_EVENT;
+    if (r < 0)
+        return c->at_end || says_nothing(ev->name) ? 0 : r;
+    return c->upstream->decode_event(c, c->decoder, ev->name, json_root(&c->doc));
+}
+
+static int on_event(void *ctx, const struct sse_event *ev)
+{
+    struct convert *c = ctx;
+    if (c->ended || c->done_marker || str_trim(ev->data).n == 0)
+        return 0;
+    int r = decode(c, ev);
+    arena_reset(&c->scratch);
+    return r;
+}
+
+int convert_feed(struct convert *c, struct str bytes, struct buf *out)
+{
+    begin(c, out);
+    if (c->ended) /* what follows the terminal event is of no interest */
+        return 0;
+    return settle(c, sse_decoder_feed(&c->sse, bytes));
+}
+
+int convert_end(struct convert *c, struct buf *out)
+{
+    begin(c, out);
+    if (c->ended)
+        return c->begun ? 0 : E_UPSTREAM_STREAM;
+    c->at_end = true;
+    int r = sse_decoder_end(&c->sse);
+    if (r == 0 && !c->ended)
+        r = c->upstream->decode_end(c, c->decoder, c->done_marker);
+    if (r == 0 && !c->ended)
+        r = E_UPSTREAM_STREAM;
+    return settle(c, r);
+}
+
+int convert_idle(struct convert *c, struct buf *out)
+{
+    begin(c, out);
+    return settle(c, c->finished && !c->ended ? c->upstream->decode_end(c, c->decoder, false) : 0);
+}
+
+int convert_fail(struct convert *c, int err, struct str message, struct buf *out)
+{
+    begin(c, out);
+    int r = fail(c, err, message);
+    c->out = NULL;
+    return r;
+}
+
+/* {"error":..} or {"type":"error"} with a 200 (E130). */
+static bool is_error(struct convert *c, struct json_node *root)
+{
+    struct json_node *error = json_find(&c->doc, root, S("error"));
+    struct json_node *type = json_find(&c->doc, root, S("type"));
+    struct json_node *status = json_find(&c->doc, root, S("status"));
+    if (type != NULL && str_eq(json_string(&c->doc, type), S("error")))
+        return true;
+    if (error == NULL || json_type(error) == JSON_NULL)
+        return false;
+    /* a Responses object has the member too; its decoder reads its status */
+    return status == NULL || json_type(status) != JSON_STRING;
+}
+
+static int decode_body(struct convert *c, struct str body)
+{
+    int r = read_document(c, str_trim(body));
+    if (r < 0)
+        return r;
+    struct json_node *root = json_root(&c->doc);
+    if (json_type(root) != JSON_OBJECT)
+        return E_UPSTREAM_EVENT;
+    if (!is_error(c, root)) {
+        r = c->upstream->decode_body(c, c->decoder, root);
+        return r == 0 && !c->ended ? E_UPSTREAM_EVENT : r;
+    }
+    struct event_error error;
+    error_of(&c->doc, &c->scratch, root, 0, &error);
+    return emit_error(c, error.status, error.type, error.code, error.message);
+}
+
+int convert_body(struct convert *c, struct str body, struct buf *out)
+{
+    begin(c, out);
+    return settle(c, decode_body(c, body));
+}
+
+/* ---- errors before a stream ---- */
+
+void convert_error_read(struct arena *a, int status, struct str body, struct event_error *ret)
+{
+    struct json_edit e;
+    yyjson_doc *doc;
+    if (json_parse(str_trim(body), &doc, NULL) == 0) {
+        yyjson_doc_free(doc);
+        json_edit_init(&e, a, str_trim(body));
+        error_of(&e, a, json_root(&e), status, ret);
+        return;
+    }
+    json_edit_init(&e, a, S("{}"));
+    error_of(&e, a, json_root(&e), status, ret);
+    struct str text = str_trim(body);
+    bool markup = text.n > 0 && text.p[0] == '<';
+    if (text.n > 0 && !markup && status != 200)
+        ret->message = str_slice(text, 0, 2000);
+}
+
+int convert_error_write(enum protocol client, const struct event_error *error,
+                        struct str request_id, struct buf *out)
+{
+    struct json_out o;
+    json_out_init(&o, out);
+    json_out_object(&o);
+    if (client == PROTOCOL_MESSAGES)
+        json_out_member_str(&o, S("type"), S("error"));
+    json_out_name(&o, S("error"));
+    error_write(client, error, &o);
+    if (client == PROTOCOL_MESSAGES)
+        json_out_member_str(&o, S("request_id"), request_id);
+    json_out_object_end(&o);
+    return error_status(client, error);
+}
