@@ -3,6 +3,12 @@
 static const struct codec codecs[PROTOCOL_COUNT] = {
     [PROTOCOL_MESSAGES] = {
         .name = S_INIT("messages"),
+        .decoder_size = &messages_decoder_size,
+        .decoder_init = messages_decoder_init,
+        .decode_event = messages_decode_event,
+        .decode_end = messages_decode_end,
+        .decode_body = messages_decode_body,
+        .decoder_done = messages_decoder_done,
     },
     [PROTOCOL_CHAT] = {
         .name = S_INIT("chat"),
