@@ -1,0 +1,204 @@
+/* Contents of messages and results: strings, and arrays of parts. */
+#include "responses_request.h"
+
+#include "json.h"
+#include "media.h"
+#include "member.h"
+
+/* One part, and where it stands. */
+struct part {
+    struct json_node *node;
+    struct str list; /* path of the array */
+    int64_t index;
+};
+
+static struct str part_path(struct convert *c, const struct part *p, struct str name)
+{
+    return chat_path(c, p->list, p->index, name);
+}
+
+static struct chat_block *add_block(struct convert *c, struct responses_content *to,
+                                    enum chat_block_kind kind)
+{
+    struct chat_block *b = chat_new_block(c, kind);
+    if (to->last == NULL)
+        to->first = b;
+    else
+        to->last->next = b;
+    to->last = b;
+    return b;
+}
+
+static enum chat_cache cache_mark(struct convert *c, struct json_node *part)
+{
+    struct json_node *mark = member_node(c, part, S("prompt_cache_breakpoint"));
+    if (!member_is(c, mark, S("mode"), S("explicit")))
+        return CHAT_CACHE_NONE;
+    return member_is(c, mark, S("ttl"), S("12h")) ? CHAT_CACHE_LONG : CHAT_CACHE_SHORT;
+}
+
+static int read_text(struct convert *c, const struct part *p, struct str name,
+                     enum chat_block_kind kind, struct responses_content *to)
+{
+    struct json_node *text;
+    int r = member_need(c, p->node, name, JSON_STRING, part_path(c, p, S("")), &text);
+    if (r < 0)
+        return r;
+    struct chat_block *b = add_block(c, to, kind);
+    b->text = text_of(&c->doc, c->temp, text);
+    b->cache = cache_mark(c, p->node);
+    return 0;
+}
+
+static int reject_empty(struct convert *c, const struct part *p)
+{
+    return convert_reject(c, part_path(c, p, S("")), "holds no image or file");
+}
+
+static int read_image(struct convert *c, const struct part *p, struct responses_content *to)
+{
+    struct text url = member_text(c, p->node, S("image_url"));
+    struct text id = member_text(c, p->node, S("file_id"));
+    struct chat_media media = {
+        .source = CHAT_MEDIA_FILE_ID,
+        .payload = id,
+        .detail = member_str(c, p->node, S("detail")),
+        .path = part_path(c, p, S("")),
+    };
+    int r = url.n > 0 ? media_of_url(c, &media, url) : id.n > 0 ? 0 : reject_empty(c, p);
+    if (r < 0)
+        return r;
+    struct chat_block *b = add_block(c, to, CHAT_IMAGE);
+    b->media = media;
+    b->cache = cache_mark(c, p->node);
+    return 0;
+}
+
+static int read_file(struct convert *c, const struct part *p, struct responses_content *to)
+{
+    struct text bytes = member_text(c, p->node, S("file_data"));
+    struct text url = member_text(c, p->node, S("file_url"));
+    struct text id = member_text(c, p->node, S("file_id"));
+    struct chat_media media = {
+        .source = CHAT_MEDIA_FILE_ID,
+        .payload = id,
+        .name = member_text(c, p->node, S("filename")),
+        .path = part_path(c, p, S("")),
+    };
+    int r = 0;
+    if (bytes.n > 0)
+        r = media_of_file_data(c, &media, bytes);
+    else if (url.n > 0)
+        r = media_of_url(c, &media, url);
+    else if (id.n == 0)
+        r = reject_empty(c, p);
+    if (r < 0)
+        return r;
+    bool image = media.source == CHAT_MEDIA_BASE64 && media_is_image(&media);
+    struct chat_block *b = add_block(c, to, image ? CHAT_IMAGE : CHAT_FILE);
+    b->media = media;
+    b->cache = cache_mark(c, p->node);
+    return 0;
+}
+
+static bool is_text_type(struct str type)
+{
+    return str_eq(type, S("input_text")) || str_eq(type, S("output_text")) ||
+           str_eq(type, S("text"));
+}
+
+static int read_part(struct convert *c, const struct part *p, unsigned takes,
+                     struct responses_content *to)
+{
+    if (json_type(p->node) == JSON_STRING) {
+        add_block(c, to, CHAT_TEXT)->text = text_of(&c->doc, c->temp, p->node);
+        return 0;
+    }
+    struct str type = member_str(c, p->node, S("type"));
+    if (is_text_type(type))
+        return read_text(c, p, S("text"), CHAT_TEXT, to);
+    if ((takes & RESPONSES_REFUSAL) != 0 && str_eq(type, S("refusal")))
+        return read_text(c, p, S("refusal"), CHAT_REFUSAL, to);
+    if ((takes & RESPONSES_MEDIA) != 0 && str_eq(type, S("input_image")))
+        return read_image(c, p, to);
+    if ((takes & RESPONSES_MEDIA) != 0 && str_eq(type, S("input_file")))
+        return read_file(c, p, to);
+    return convert_reject(c, part_path(c, p, S("type")),
+                          "a part of type \"" STR_FMT "\" cannot stand here",
+                          STR_ARG(str_slice(type, 0, 64)));
+}
+
+static int read_parts(struct convert *c, struct json_node *array, struct str path, unsigned takes,
+                      struct responses_content *to)
+{
+    int r = 0;
+    struct part p = { .node = json_first(&c->doc, array), .list = path };
+    while (p.node != NULL && r == 0) {
+        r = read_part(c, &p, takes, to);
+        p.node = json_next(p.node);
+        p.index++;
+    }
+    return r;
+}
+
+int responses_read_content(struct convert *c, struct json_node *content, struct str path,
+                           unsigned takes, struct responses_content *ret)
+{
+    *ret = (struct responses_content){ .is_string = true };
+    if (content != NULL && json_type(content) == JSON_ARRAY) {
+        ret->is_string = false;
+        return read_parts(c, content, path, takes, ret);
+    }
+    if (content != NULL && json_type(content) != JSON_STRING)
+        return convert_reject(c, path, "must be a string or an array");
+    add_block(c, ret, CHAT_TEXT)->text = text_of(&c->doc, c->temp, content);
+    return 0;
+}
+
+/* Every element must be a part: else it is a tool's own JSON, which stays text. */
+static bool all_parts(struct convert *c, struct json_node *array)
+{
+    struct json_node *n = json_first(&c->doc, array);
+    if (n == NULL || json_type(array) != JSON_ARRAY)
+        return false;
+    for (; n != NULL; n = json_next(n)) {
+        struct str type = member_str(c, n, S("type"));
+        if (!str_eq(type, S("input_text")) && !str_eq(type, S("input_image")) &&
+            !str_eq(type, S("input_file")))
+            return false;
+    }
+    return true;
+}
+
+/* c->doc is the inner document meanwhile; what it gives lives in the same arena. */
+static int read_inner(struct convert *c, struct str inner, struct str path, bool *ret_read,
+                      struct responses_content *ret)
+{
+    yyjson_doc *doc;
+    if (json_parse(inner, &doc, NULL) < 0)
+        return 0;
+    yyjson_doc_free(doc);
+    struct json_edit outer = c->doc;
+    json_edit_init(&c->doc, c->temp, inner);
+    int r = 0;
+    if (all_parts(c, json_root(&c->doc))) {
+        *ret_read = true;
+        r = read_parts(c, json_root(&c->doc), path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);
+    }
+    c->doc = outer;
+    return r;
+}
+
+int responses_read_output(struct convert *c, struct json_node *output, struct str path,
+                          struct responses_content *ret)
+{
+    struct str inner = output == NULL ? S("") : str_trim(json_string(&c->doc, output));
+    if (str_starts(inner, S("[")) && str_contains(inner, S("\"input_"))) {
+        bool read = false;
+        *ret = (struct responses_content){ .is_string = false };
+        int r = read_inner(c, inner, path, &read, ret);
+        if (r < 0 || read)
+            return r;
+    }
+    return responses_read_content(c, output, path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);
+}
