@@ -12,6 +12,8 @@ static const struct codec codecs[PROTOCOL_COUNT] = {
     },
     [PROTOCOL_CHAT] = {
         .name = S_INIT("chat"),
+        .decode_request = completions_decode_request,
+        .encode_request = completions_encode_request,
     },
     [PROTOCOL_RESPONSES] = {
         .name = S_INIT("responses"),

@@ -391,6 +391,16 @@ static int write_limit(struct convert *c, struct json_out *o)
     return r;
 }
 
+static int write_top_k(struct convert *c, struct json_out *o)
+{
+    if (params_node(c, CHAT_PARAM_TOP_K) == NULL)
+        return 0;
+    if (!c->profile.chat_top_k)
+        return convert_warn(c, "dropped", S("top_k"));
+    json_out_member_raw(o, S("top_k"), params_raw(c, CHAT_PARAM_TOP_K));
+    return 0;
+}
+
 static int write_stop(struct convert *c, struct json_out *o)
 {
     uint32_t count = c->request.stop_count < STOPS_MAX ? c->request.stop_count : STOPS_MAX;
@@ -461,7 +471,9 @@ static int write_scalars(struct convert *c, struct json_out *o)
     if (params_node(c, CHAT_PARAM_VERBOSITY) != NULL &&
         params_fate(CHAT_PARAM_VERBOSITY, c->options.client, c->options.upstream) != FATE_PASS)
         json_out_member_raw(o, S("verbosity"), params_raw(c, CHAT_PARAM_VERBOSITY));
-    int r = write_stop(c, o);
+    int r = write_top_k(c, o);
+    if (r == 0)
+        r = write_stop(c, o);
     if (r < 0)
         return r;
     write_logprobs(c, o);

@@ -238,7 +238,7 @@ static void keep(struct convert *c)
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
 {
     struct json_out o;
-    c->request = (struct chat_request){ .max_tokens = -1 };
+    c->request = (struct chat_request){ .max_tokens = -1, .format.strict = CHAT_ABSENT };
     int r = parse(c, work, without_bom(body));
     if (r == 0)
         r = params_decode(c, json_root(&c->doc));
