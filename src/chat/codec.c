@@ -14,6 +14,11 @@ static const struct codec codecs[PROTOCOL_COUNT] = {
         .name = S_INIT("chat"),
         .decode_request = completions_decode_request,
         .encode_request = completions_encode_request,
+        .encoder_size = &completions_encoder_size,
+        .encoder_init = completions_encoder_init,
+        .encode_event = completions_encode_event,
+        .encode_reply = completions_encode_reply,
+        .encoder_done = completions_encoder_done,
     },
     [PROTOCOL_RESPONSES] = {
         .name = S_INIT("responses"),
