@@ -15,7 +15,8 @@
 /* After decoding: flattens namespaces, leaves out what the upstream's protocol and profile cannot
  * take (warnings; 400 when the choice forces it), applies allowed_tools where the upstream has
  * none, drops second tools of one name, gives tools, calls in the history and the choice their
- * upstream names, fills c->tools.  With no tool left the choice is absent. */
+ * upstream names, fills c->tools.  With no tool left the choice is absent.  Afterwards
+ * choice.allowed holds upstream names, and choice.tool_kind what the upstream gets. */
 int tools_prepare(struct convert *c) MUST_CHECK;
 
 /* The declared tool behind an upstream's name, or NULL. */
@@ -23,11 +24,15 @@ const struct convert_tool *tools_find(const struct convert *c, struct str upstre
 /* name, at most limit characters of the set (C1.5 `short`). */
 struct str tools_short(struct arena *a, struct str name, size_t limit, int hash_digits);
 /* The schema as the upstream gets it, compacted: the fixed one of a built-in kind, W for a custom
- * tool, else the client's by schema.h. */
+ * tool that is sent as a function, else the client's by schema.h.  Empty: takes none. */
 struct str tools_schema(struct convert *c, const struct chat_tool *t);
 /* Its description: with the grammar behind it when a custom tool is sent as a function. */
 struct text tools_description(struct convert *c, const struct chat_tool *t);
 /* The kind that this upstream gets: CUSTOM or FUNCTION; the built-in ones stay for Responses. */
 enum chat_tool_kind tools_upstream_kind(const struct convert *c, enum chat_tool_kind kind);
+
+/* For Messages' decoder: the schema of a client tool that is declared by its type alone
+ * ("bash_20250124"); empty: no such type. */
+struct str tools_builtin_schema(struct str type);
 
 #endif
