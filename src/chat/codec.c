@@ -22,6 +22,17 @@ static const struct codec codecs[PROTOCOL_COUNT] = {
     },
     [PROTOCOL_RESPONSES] = {
         .name = S_INIT("responses"),
+        .decoder_size = &responses_decoder_size,
+        .decoder_init = responses_decoder_init,
+        .decode_event = responses_decode_event,
+        .decode_end = responses_decode_end,
+        .decode_body = responses_decode_body,
+        .decoder_done = responses_decoder_done,
+        .encoder_size = &responses_encoder_size,
+        .encoder_init = responses_encoder_init,
+        .encode_event = responses_encode_event,
+        .encode_reply = responses_encode_reply,
+        .encoder_done = responses_encoder_done,
     },
 };
 
