@@ -32,7 +32,7 @@ int responses_read_effort(struct convert *c, struct json_node *reasoning, struct
         return r;
     enum chat_effort e = effort_of(json_string(&c->doc, effort));
     if (e == CHAT_EFFORT_COUNT)
-        return convert_reject(c, chat_path(c, path, -1, S("effort")), "is not a known effort");
+        return convert_warn(c, "dropped", chat_path(c, path, -1, S("effort")));
     c->request.reasoning.effort = e;
     return 0;
 }

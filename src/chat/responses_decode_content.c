@@ -156,35 +156,39 @@ int responses_read_content(struct convert *c, struct json_node *content, struct 
 }
 
 /* Every element must be a part: else it is a tool's own JSON, which stays text. */
-static bool all_parts(struct convert *c, struct json_node *array)
+static bool all_parts(yyjson_val *array)
 {
-    struct json_node *n = json_first(&c->doc, array);
-    if (n == NULL || json_type(array) != JSON_ARRAY)
-        return false;
-    for (; n != NULL; n = json_next(n)) {
-        struct str type = member_str(c, n, S("type"));
+    size_t i, count;
+    yyjson_val *part;
+    yyjson_arr_foreach(array, i, count, part)
+    {
+        struct str type = json_member_str(part, S("type"));
         if (!str_eq(type, S("input_text")) && !str_eq(type, S("input_image")) &&
             !str_eq(type, S("input_file")))
             return false;
     }
-    return true;
+    return yyjson_arr_size(array) > 0;
+}
+
+static bool holds_parts(struct str inner)
+{
+    yyjson_doc *doc;
+    if (!str_starts(inner, S("[")) || !str_contains(inner, S("\"input_")) ||
+        json_parse(inner, &doc, NULL) < 0)
+        return false;
+    bool holds = all_parts(yyjson_doc_get_root(doc));
+    yyjson_doc_free(doc);
+    return holds;
 }
 
 /* c->doc is the inner document meanwhile; what it gives lives in the same arena. */
-static int read_inner(struct convert *c, struct str inner, struct str path, bool *ret_read,
+static int read_inner(struct convert *c, struct str inner, struct str path,
                       struct responses_content *ret)
 {
-    yyjson_doc *doc;
-    if (json_parse(inner, &doc, NULL) < 0)
-        return 0;
-    yyjson_doc_free(doc);
     struct json_edit outer = c->doc;
     json_edit_init(&c->doc, c->temp, inner);
-    int r = 0;
-    if (all_parts(c, json_root(&c->doc))) {
-        *ret_read = true;
-        r = read_parts(c, json_root(&c->doc), path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);
-    }
+    *ret = (struct responses_content){ .is_string = false };
+    int r = read_parts(c, json_root(&c->doc), path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);
     c->doc = outer;
     return r;
 }
@@ -193,12 +197,7 @@ int responses_read_output(struct convert *c, struct json_node *output, struct st
                           struct responses_content *ret)
 {
     struct str inner = output == NULL ? S("") : str_trim(json_string(&c->doc, output));
-    if (str_starts(inner, S("[")) && str_contains(inner, S("\"input_"))) {
-        bool read = false;
-        *ret = (struct responses_content){ .is_string = false };
-        int r = read_inner(c, inner, path, &read, ret);
-        if (r < 0 || read)
-            return r;
-    }
+    if (holds_parts(inner))
+        return read_inner(c, inner, path, ret);
     return responses_read_content(c, output, path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);
 }

@@ -125,6 +125,7 @@ static int read_web_search(struct convert *c, const struct declared *d)
 {
     struct json_node *filters = member_node(c, d->node, S("filters"));
     struct chat_tool *t = add_tool(c, CHAT_TOOL_WEB_SEARCH, S("web_search"));
+    c->wants_web_search = true;
     t->allowed_domains = member_raw(c, filters, S("allowed_domains"));
     t->blocked_domains = member_raw(c, filters, S("blocked_domains"));
     t->user_location = member_raw(c, d->node, S("user_location"));
@@ -185,6 +186,16 @@ static int read_list(struct convert *c, struct json_node *array, struct declared
     return r;
 }
 
+/* The description is written once for each member: what comes out of a namespace must stay in
+ * proportion to what the client sent. */
+static bool affordable(struct convert *c, struct json_node *namespace, struct text description,
+                       struct json_node *tools)
+{
+    enum { TIMES_MAX = 16 };
+    size_t members = json_count(&c->doc, tools);
+    return members == 0 || description.n <= TIMES_MAX * json_raw(&c->doc, namespace).n / members;
+}
+
 static int read_namespace(struct convert *c, const struct declared *d)
 {
     struct json_node *tools;
@@ -194,12 +205,13 @@ static int read_namespace(struct convert *c, const struct declared *d)
         r = convert_reject(c, declared_path(c, d, S("name")), "is required");
     if (r < 0)
         return r;
-    struct declared inside = {
-        .list = declared_path(c, d, S("tools")),
-        .space = name,
-        .space_description = member_text(c, d->node, S("description")),
-    };
-    return read_list(c, tools, inside);
+    struct declared inside = { .list = declared_path(c, d, S("tools")), .space = name };
+    struct text description = member_text(c, d->node, S("description"));
+    if (affordable(c, d->node, description, tools))
+        inside.space_description = description;
+    else
+        r = convert_warn(c, "dropped", declared_path(c, d, S("description")));
+    return r < 0 ? r : read_list(c, tools, inside);
 }
 
 int responses_read_tools(struct convert *c, struct json_node *array, struct str path)
