@@ -3,6 +3,8 @@
 static const struct codec codecs[PROTOCOL_COUNT] = {
     [PROTOCOL_MESSAGES] = {
         .name = S_INIT("messages"),
+        .decode_request = messages_decode_request,
+        .encode_request = messages_encode_request,
         .decoder_size = &messages_decoder_size,
         .decoder_init = messages_decoder_init,
         .decode_event = messages_decode_event,
