@@ -30,6 +30,8 @@ static const struct codec codecs[PROTOCOL_COUNT] = {
     },
     [PROTOCOL_RESPONSES] = {
         .name = S_INIT("responses"),
+        .decode_request = responses_decode_request,
+        .encode_request = responses_encode_request,
         .decoder_size = &responses_decoder_size,
         .decoder_init = responses_decoder_init,
         .decode_event = responses_decode_event,

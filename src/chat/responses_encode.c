@@ -11,7 +11,6 @@
 enum {
     OUTPUT_TOKENS_MIN = 16,
     SAFETY_IDENTIFIER_MAX = 128, /* characters */
-    CACHE_KEY_MAX = 64,
 };
 
 /* The client's own member goes up as it is: params_encode() writes it. */
@@ -134,7 +133,7 @@ static void write_identity(struct convert *c, struct json_out *o)
         json_out_member_text(o, S("safety_identifier"),
                              short_id(c, q->user_id, SAFETY_IDENTIFIER_MAX));
     if (q->session.n > 0 && !passed(c, CHAT_PARAM_CACHE_KEY) && c->profile.openai_cache_fields)
-        json_out_member_text(o, S("prompt_cache_key"), short_id(c, q->session, CACHE_KEY_MAX));
+        json_out_member_text(o, S("prompt_cache_key"), q->session);
 }
 
 /* Messages' two members in OpenAI's words; OpenAI's own word stays. */

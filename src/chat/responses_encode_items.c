@@ -338,17 +338,11 @@ static const struct chat_message *instructions_of(const struct chat_request *q)
     return m->instructions || !is_system(m->next) ? m : NULL;
 }
 
-/* It changes with every request and would spoil the upstream's prompt cache (E7). */
-static bool is_billing(const struct chat_block *b)
-{
-    return b->kind == CHAT_TEXT && text_starts(b->text, S("x-anthropic-billing-header:"));
-}
-
 static void write_instructions(struct json_out *o, const struct chat_message *m)
 {
     bool begun = false;
     for (const struct chat_block *b = m->blocks; b != NULL; b = b->next) {
-        if (b->text.n == 0 || is_billing(b))
+        if (b->text.n == 0)
             continue;
         if (begun) {
             json_out_string_add(o, TEXT("\\n"));

@@ -1,6 +1,7 @@
 /* Tools and the choice among them for an upstream of Responses. */
 #include "responses_request.h"
 
+#include "names.h"
 #include "schema.h"
 #include "tools.h"
 
@@ -22,6 +23,8 @@ static int write_function(struct convert *c, struct json_out *o, const struct ch
                           int64_t index)
 {
     struct str schema = tools_schema(c, t);
+    if (schema.n == 0)
+        schema = schema_for_openai(c->temp, schema);
     bool strict = t->strict == CHAT_TRUE && schema_is_strict(c->temp, schema);
     json_out_member_str(o, S("type"), S("function"));
     write_name(c, o, t);
@@ -109,24 +112,20 @@ static struct str mode_name(enum chat_choice kind)
     return names[kind];
 }
 
-static const struct chat_tool *find_tool(const struct chat_request *q, struct str name)
-{
-    const struct chat_tool *t = q->tools;
-    while (t != NULL && !str_eq(t->name, name) && !str_eq(t->upstream_name, name))
-        t = t->next;
-    return t;
-}
-
 static void write_allowed(struct convert *c, struct json_out *o)
 {
     const struct chat_tool_choice *choice = &c->request.choice;
+    struct names tools;
+    names_init(&tools, c->temp);
+    for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
+        *names_slot(&tools, t->upstream_name) = t;
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
     json_out_member_str(o, S("mode"), mode_name(choice->kind));
     json_out_name(o, S("tools"));
     json_out_array(o);
     for (uint32_t i = 0; i < choice->allowed_count; i++) {
-        const struct chat_tool *t = find_tool(&c->request, choice->allowed[i]);
+        const struct chat_tool *t = names_find(&tools, choice->allowed[i]);
         if (t != NULL)
             write_pointer(c, o, t->kind, t->upstream_name);
     }
