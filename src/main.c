@@ -145,11 +145,15 @@ static int run_check(const struct options *o)
     buf_init(&text, 1 << 20);
     if (sources_load(&sources, &config, &error, &adapters) < 0)
         return fail(&error, 2);
-    config_print(&config, &text);
+    if (o->route == NULL)
+        config_print(&config, &text);
+    if (sources_print(&config, o->route, &text, &error) < 0)
+        return fail(&error, 2);
     fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
     if (buf_len(&config.warnings) > 0)
         fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
-    puts("configuration ok");
+    if (o->route == NULL)
+        puts("configuration ok");
     buf_done(&text);
     buf_done(&error);
     config_done(&config);
@@ -196,8 +200,8 @@ static const struct command {
     const char *name;
     int (*run)(const struct options *o);
 } commands[] = {
-    { "serve", run_serve }, { "check", run_check },     { "demo", run_demo },
-    { "mock", run_mock },   { "convert", convert_command }, { "version", run_version },
+    { "serve", run_serve },   { "check", run_check },         { "demo", run_demo },
+    { "mock", run_mock },     { "convert", convert_command }, { "version", run_version },
     { "worker", run_worker },
 };
 

@@ -20,6 +20,7 @@ enum { OPTIONS_SETTINGS_MAX = 48, OPTIONS_REST_MAX = 4 };
 
 struct options {
     const char *env_file; /* NULL: the default */
+    const char *route;    /* NULL: none asked for */
     struct config_option settings[OPTIONS_SETTINGS_MAX];
     size_t settings_n;
     bool simulator, quiet, with_parent;

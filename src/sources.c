@@ -4,7 +4,7 @@
 #include "arena.h"
 #include "sockets.h"
 #include "tls.h"
-#include "upstream.h"
+#include "upstreams.h"
 
 static int check_tls(const struct config *c, struct buf *ret_error)
 {
@@ -26,16 +26,60 @@ static int check_tls(const struct config *c, struct buf *ret_error)
     return e;
 }
 
-static int check_parts(const struct config *c, struct buf *ret_error, bool *ret_adapters)
+typedef void upstreams_use(void *ctx, const struct config *c, const struct upstreams *u);
+
+/* Loads the upstreams and lets `use` look at them. */
+static int with_upstreams(const struct config *c, upstreams_use *use, void *ctx,
+                          struct buf *ret_error)
 {
     struct arena a;
-    struct upstream u;
-    struct adapter_set *set = NULL;
-    int e = sockets_check(c, ret_error);
+    struct upstream own[SERVICE_COUNT];
+    struct upstreams *set = NULL;
+    int e = 0;
     arena_init(&a, 1 << 20);
     for (int s = 0; s < SERVICE_COUNT && e == 0; s++)
-        e = upstream_init(&u, (enum service)s, c, &a, NULL, ret_error);
+        e = upstream_init(&own[s], (enum service)s, c, &a, NULL, ret_error);
+    if (e == 0)
+        e = upstreams_load(c, own, NULL, &set, ret_error);
+    if (e == 0)
+        use(ctx, c, set);
+    upstreams_free(set);
     arena_done(&a);
+    return e;
+}
+
+static void check_only(void *ctx, const struct config *c, const struct upstreams *u)
+{
+    (void)ctx, (void)c, (void)u;
+}
+
+struct printing {
+    const char *model; /* NULL: print everything */
+    struct buf *out;
+};
+
+static void print(void *ctx, const struct config *c, const struct upstreams *u)
+{
+    struct printing *p = ctx;
+    if (p->model != NULL)
+        upstreams_print_route(u, c, str_of(p->model), p->out);
+    else
+        upstreams_print(u, p->out);
+}
+
+int sources_print(const struct config *config, const char *model, struct buf *out,
+                  struct buf *ret_error)
+{
+    struct printing p = { model, out };
+    return with_upstreams(config, print, &p, ret_error);
+}
+
+static int check_parts(const struct config *c, struct buf *ret_error, bool *ret_adapters)
+{
+    struct adapter_set *set = NULL;
+    int e = sockets_check(c, ret_error);
+    if (e == 0)
+        e = with_upstreams(c, check_only, NULL, ret_error);
     if (e == 0)
         e = check_tls(c, ret_error);
     if (e == 0) {

@@ -3,7 +3,9 @@
  *
  * Contract
  *   sources_load() loads and checks everything that a worker will need: settings,
- *   addresses, adapters, base URLs, TLS files.
+ *   addresses, adapters, base URLs, the upstreams and routes of CONFIG_FILE, TLS files.
+ *   sources_print() writes what CONFIG_FILE says, or, with a model's name, where a request for
+ *   it goes; of a configuration that has been loaded.
  *   Errors  below 0: ret_error says what is wrong, *ret_adapters whether it is the adapters.
  */
 #ifndef SOURCES_H
@@ -28,5 +30,7 @@ struct sources {
 
 int sources_load(const struct sources *s, struct config *config, struct buf *ret_error,
                  bool *ret_adapters) MUST_CHECK;
+int sources_print(const struct config *config, const char *model, struct buf *out,
+                  struct buf *ret_error) MUST_CHECK;
 
 #endif

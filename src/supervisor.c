@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "sockets.h"
 #include "spawn.h"
+#include "upstreams.h"
 
 enum {
     RESPAWN_FIRST_MS = 100,
@@ -212,7 +213,7 @@ static void watch_files(struct supervisor *s, const struct config *c)
         c->adapters_file.p,           c->claude_system_prompt_file.p,
         c->codex_instructions_file.p, c->codex_tools_file.p,
         c->tls_cert_file.p,           c->tls_key_file.p,
-        c->upstream_ca_file.p,
+        c->upstream_ca_file.p,        upstreams_path(c),
     };
     files_watch(&s->files, paths, c->production ? 0 : ARRAY_LEN(paths));
 }

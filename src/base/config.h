@@ -89,6 +89,10 @@ int config_set(struct config *c, struct str name, struct str value, struct buf *
  * or another name.  For errors that are found after loading. */
 void config_add_place(const struct config *c, struct str name, struct buf *out);
 
+/* -EINVAL when anybody who reaches a port, or any web page, could spend the server key called
+ * key_name, because PROXY_API_KEYS is not set. */
+int config_check_key(const struct config *c, struct str key_name, struct buf *ret_error) MUST_CHECK;
+
 /* Every setting as "NAME=value" with its source; secrets as *** . */
 void config_print(const struct config *c, struct buf *out);
 

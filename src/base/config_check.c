@@ -45,32 +45,38 @@ static bool list_has(struct str list, struct str want)
 
 /* adapters.md section 7: a neighbour or a web page could spend a server key
  * that anybody may use.  Either service takes requests for both upstreams. */
-static int check_open_key(const struct config *c, size_t key, const char *service, struct str host,
-                          struct buf *ret_error)
+static int check_open_key(const struct config *c, struct str key_name, const char *service,
+                          struct str host, struct buf *ret_error)
 {
-    if (c->text[key][0] == '\0' || list_has(c->proxy_api_keys, S("")))
-        return 0;
     if (!str_eq_nocase(c->services, S("both")) && !str_eq_nocase(c->services, str_of(service)))
         return 0;
-    const char *key_name = config_row(key)->name;
     if (!is_loopback(host)) {
-        config_add_place(c, str_of(key_name), ret_error);
+        config_add_place(c, key_name, ret_error);
         buf_addf(ret_error,
-                 "%s is set, PROXY_API_KEYS is not, and the %s service listens on %.*s: anybody "
-                 "who reaches the port could spend the key; set PROXY_API_KEYS, or listen on "
-                 "127.0.0.1 and set CORS_ALLOW_ORIGINS to other than *",
-                 key_name, service, STR_ARG(host));
+                 STR_FMT " is set, PROXY_API_KEYS is not, and the %s service listens on " STR_FMT
+                         ": anybody who reaches the port could spend the key; set "
+                         "PROXY_API_KEYS, or listen on 127.0.0.1 and set CORS_ALLOW_ORIGINS to "
+                         "other than *",
+                 STR_ARG(key_name), service, STR_ARG(host));
         return -EINVAL;
     }
     if (list_has(c->cors_allow_origins, S("*"))) {
-        config_add_place(c, str_of(key_name), ret_error);
+        config_add_place(c, key_name, ret_error);
         buf_addf(ret_error,
-                 "%s is set, PROXY_API_KEYS is not, and CORS_ALLOW_ORIGINS is *: any web page "
-                 "could spend the key; set PROXY_API_KEYS or CORS_ALLOW_ORIGINS",
-                 key_name);
+                 STR_FMT " is set, PROXY_API_KEYS is not, and CORS_ALLOW_ORIGINS is *: any web "
+                         "page could spend the key; set PROXY_API_KEYS or CORS_ALLOW_ORIGINS",
+                 STR_ARG(key_name));
         return -EINVAL;
     }
     return 0;
+}
+
+int config_check_key(const struct config *c, struct str key_name, struct buf *ret_error)
+{
+    if (list_has(c->proxy_api_keys, S("")))
+        return 0;
+    int e = check_open_key(c, key_name, "claude", c->claude_host, ret_error);
+    return e < 0 ? e : check_open_key(c, key_name, "codex", c->codex_host, ret_error);
 }
 
 int config_check(struct config *c, struct buf *ret_error)
@@ -85,9 +91,8 @@ int config_check(struct config *c, struct buf *ret_error)
     static const size_t keys[] = { CONFIG_anthropic_api_key, CONFIG_openai_api_key };
     int e = 0;
     for (size_t i = 0; i < ARRAY_LEN(keys) && e == 0; i++) {
-        e = check_open_key(c, keys[i], "claude", c->claude_host, ret_error);
-        if (e == 0)
-            e = check_open_key(c, keys[i], "codex", c->codex_host, ret_error);
+        if (c->text[keys[i]][0] != '\0')
+            e = config_check_key(c, str_of(config_row(keys[i])->name), ret_error);
     }
     return e;
 }

@@ -70,7 +70,8 @@ struct origin_settings { /* texts are copied */
     struct str host;
     uint16_t port;
     bool tls;
-    bool prior_h2; /* clear text HTTP/2 by prior knowledge */
+    SSL_CTX *tls_client; /* NULL: the pool's; not owned */
+    bool prior_h2;       /* clear text HTTP/2 by prior knowledge */
     enum connect_proxy proxy;
     struct str proxy_host;
     uint16_t proxy_port;

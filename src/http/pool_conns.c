@@ -214,8 +214,9 @@ static void open_conn(struct origin *o)
         .proxy_password = s->proxy_password,
         .sessions = &o->sessions,
     };
-    c->connecting = connect_start(p->loop, p->dns, p->settings.tls, &target, p->settings.connect_ns,
-                                  on_connected, c);
+    c->connecting =
+        connect_start(p->loop, p->dns, s->tls_client != NULL ? s->tls_client : p->settings.tls,
+                      &target, p->settings.connect_ns, on_connected, c);
 }
 
 /* A conn that nobody waits for. */

@@ -4,9 +4,9 @@
 
 #include "url.h"
 
-static int fail(struct buf *ret_error, const char *name, const char *why)
+static int fail(struct upstream_fault *ret_fault, const char *member, const char *why)
 {
-    buf_addf(ret_error, "%s: %s", name, why);
+    *ret_fault = (struct upstream_fault){ member, why };
     return -EINVAL;
 }
 
@@ -23,14 +23,21 @@ static struct str without_v1(struct str path)
 
 struct proxy_choice {
     const char *name; /* of the setting */
-    struct str value;
+    struct str value; /* empty: none */
 };
 
-static struct proxy_choice choose_proxy(const struct config *c, bool https)
+static struct proxy_choice choose_proxy(const struct upstream_settings *s, const struct config *c,
+                                        const struct origin_settings *o)
 {
-    if (https && c->https_proxy.n > 0)
+    if (str_eq(s->proxy, S("none")))
+        return (struct proxy_choice){ "proxy", S("") };
+    if (s->proxy.n > 0)
+        return (struct proxy_choice){ "proxy", s->proxy };
+    if (url_no_proxy(c->no_proxy, o->host, o->port))
+        return (struct proxy_choice){ "NO_PROXY", S("") };
+    if (o->tls && c->https_proxy.n > 0)
         return (struct proxy_choice){ "HTTPS_PROXY", c->https_proxy };
-    if (!https && c->http_proxy.n > 0)
+    if (!o->tls && c->http_proxy.n > 0)
         return (struct proxy_choice){ "HTTP_PROXY", c->http_proxy };
     return (struct proxy_choice){ "ALL_PROXY", c->all_proxy };
 }
@@ -53,20 +60,19 @@ static int proxy_kind(struct str scheme, enum connect_proxy *ret_kind)
     return -EINVAL;
 }
 
-static int set_proxy(struct origin_settings *o, const struct config *c, struct arena *a,
-                     struct buf *ret_error)
+static int set_proxy(struct origin_settings *o, struct proxy_choice choice, struct arena *a,
+                     struct upstream_fault *ret_fault)
 {
-    struct proxy_choice choice = choose_proxy(c, o->tls);
     struct url u;
     const char *why;
-    if (choice.value.n == 0 || url_no_proxy(c->no_proxy, o->host, o->port))
+    if (choice.value.n == 0)
         return 0;
     if (!str_contains(choice.value, S("://")))
         choice.value = arena_cat(a, S("http://"), choice.value);
     if (url_parse(choice.value, &u, &why) < 0)
-        return fail(ret_error, choice.name, why);
+        return fail(ret_fault, choice.name, why);
     if (proxy_kind(u.scheme, &o->proxy) < 0)
-        return fail(ret_error, choice.name, "the scheme must be http, socks5 or socks5h");
+        return fail(ret_fault, choice.name, "the scheme must be http, socks5 or socks5h");
     o->proxy_host = u.host;
     o->proxy_port = u.port != 0 ? u.port : (o->proxy == CONNECT_HTTP ? 8080 : 1080);
     if (u.user.p != NULL) {
@@ -76,35 +82,45 @@ static int set_proxy(struct origin_settings *o, const struct config *c, struct a
     return 0;
 }
 
-int upstream_init(struct upstream *u, enum service service, const struct config *config,
-                  struct arena *a, struct pool *pool, struct buf *ret_error)
+static int parse_base_url(struct str text, struct url *ret_url, bool *ret_https,
+                          struct upstream_fault *ret_fault)
 {
-    bool claude = service == SERVICE_CLAUDE;
-    const char *name = claude ? "ANTHROPIC_BASE_URL" : "OPENAI_BASE_URL";
-    struct str text =
-        arena_str(a, str_trim(claude ? config->anthropic_base_url : config->openai_base_url));
-    struct url url;
     const char *why;
-    if (url_parse(text, &url, &why) < 0)
-        return fail(ret_error, name, why);
-    bool https = str_eq_nocase(url.scheme, S("https"));
-    if (!https && !str_eq_nocase(url.scheme, S("http")))
-        return fail(ret_error, name, "the scheme must be http or https");
-    if (url.user.p != NULL)
-        return fail(ret_error, name, "a base URL has no user name; use the API key setting");
-    if (url.query.p != NULL)
-        return fail(ret_error, name, "a base URL has no query");
+    if (url_parse(text, ret_url, &why) < 0)
+        return fail(ret_fault, "base_url", why);
+    *ret_https = str_eq_nocase(ret_url->scheme, S("https"));
+    if (!*ret_https && !str_eq_nocase(ret_url->scheme, S("http")))
+        return fail(ret_fault, "base_url", "the scheme must be http or https");
+    if (ret_url->user.p != NULL)
+        return fail(ret_fault, "base_url", "a base URL has no user name; use the API key setting");
+    if (ret_url->query.p != NULL)
+        return fail(ret_fault, "base_url", "a base URL has no query");
+    return 0;
+}
 
+int upstream_open(struct upstream *u, const struct upstream_settings *settings,
+                  const struct config *config, struct arena *a, struct pool *pool,
+                  struct upstream_fault *ret_fault)
+{
+    struct url url;
+    bool https;
+    if (parse_base_url(arena_str(a, str_trim(settings->base_url)), &url, &https, ret_fault) < 0)
+        return -EINVAL;
     uint16_t standard = https ? 443 : 80;
     struct str host =
         url.host_is_ipv6 ? arena_printf(a, "[" STR_FMT "]", STR_ARG(url.host)) : url.host;
     bool shown = url.port != 0 && url.port != standard;
     *u = (struct upstream){
-        .service = service,
+        .name = arena_str(a, settings->name),
+        .service = settings->protocol == PROTOCOL_MESSAGES ? SERVICE_CLAUDE : SERVICE_CODEX,
+        .protocol = settings->protocol,
+        .stream = settings->stream,
+        .profile = settings->profile,
+        .host = arena_lower(a, url.host),
         .scheme = https ? S("https") : S("http"),
         .authority = shown ? arena_printf(a, STR_FMT ":%u", STR_ARG(host), url.port) : host,
         .prefix = without_v1(url.path),
-        .key = arena_str(a, claude ? config->anthropic_api_key : config->openai_api_key),
+        .key = arena_str(a, settings->key),
     };
     u->base_url = arena_printf(a, STR_FMT "://" STR_FMT STR_FMT, STR_ARG(u->scheme),
                                STR_ARG(u->authority), STR_ARG(u->prefix));
@@ -114,11 +130,40 @@ int upstream_init(struct upstream *u, enum service service, const struct config 
         .host = url.host,
         .port = url.port != 0 ? url.port : standard,
         .tls = https,
+        .tls_client = settings->tls,
     };
-    int e = set_proxy(&o, config, a, ret_error);
+    int e = set_proxy(&o, choose_proxy(settings, config, &o), a, ret_fault);
     if (e == 0 && pool != NULL)
         u->origin = pool_add_origin(pool, &o);
     return e;
+}
+
+int upstream_init(struct upstream *u, enum service service, const struct config *config,
+                  struct arena *a, struct pool *pool, struct buf *ret_error)
+{
+    bool claude = service == SERVICE_CLAUDE;
+    const char *base_url = claude ? "ANTHROPIC_BASE_URL" : "OPENAI_BASE_URL";
+    const struct upstream_settings settings = {
+        .name = str_of(service_name(service)),
+        .base_url = claude ? config->anthropic_base_url : config->openai_base_url,
+        .key = claude ? config->anthropic_api_key : config->openai_api_key,
+        .protocol = claude ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES,
+    };
+    struct upstream_fault fault;
+    int e = upstream_open(u, &settings, config, a, pool, &fault);
+    if (e < 0) {
+        bool is_url = str_eq(str_of(fault.member), S("base_url"));
+        buf_addf(ret_error, "%s: %s", is_url ? base_url : fault.member, fault.why);
+    }
+    return e;
+}
+
+void upstream_profile(const struct upstream *u, struct str model, struct profile *ret)
+{
+    struct buf why CLEANUP(buf_done);
+    buf_init(&why, 1024);
+    const struct upstream_profile *p = &u->profile;
+    must(profile_resolve(ret, p->name, u->host, model, p->overrides, p->override_count, &why) == 0);
 }
 
 enum service upstream_service(enum protocol protocol, enum service came_to)

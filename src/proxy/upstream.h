@@ -1,11 +1,13 @@
 /*
- * upstream.h - the configured API endpoints.
+ * upstream.h - the configured API endpoints: two of the settings, one per service, and those of
+ * CONFIG_FILE (upstreams.h).
  *
  * Contract
  *   Base URLs  trimmed, without trailing '/' and one trailing '/v1'; requests then go
  *              to base + '/v1/...' (docs/adapters.md section 8.1).
- *   Ownership  texts live in the arena given to upstream_init(), origins in the pool.
- *   Errors     -EINVAL; ret_error names the setting and the reason, no secret.
+ *   Ownership  texts live in the arena given, origins in the pool; what upstream_settings
+ *              refers to must outlive the upstream.
+ *   Errors     -EINVAL; the setting and the reason are named, no secret.
  */
 #ifndef UPSTREAM_H
 #define UPSTREAM_H
@@ -15,11 +17,30 @@
 #include "config.h"
 #include "must.h"
 #include "pool.h"
+#include "profile.h"
 #include "protocol.h"
 #include "str.h"
 
+enum upstream_stream {
+    UPSTREAM_STREAM_AUTO,   /* as the client asks */
+    UPSTREAM_STREAM_ALWAYS, /* it can only stream */
+    UPSTREAM_STREAM_NEVER,  /* it cannot */
+};
+
+/* What a model on an upstream takes: the arguments of profile_resolve(), but for the model. */
+struct upstream_profile {
+    struct str name; /* empty: by host */
+    const struct profile_override *overrides;
+    size_t override_count;
+};
+
 struct upstream {
-    enum service service; /* whose vendor it is */
+    struct str name;      /* "claude", "codex", or of CONFIG_FILE */
+    enum service service; /* whose vendor's protocol it speaks */
+    enum protocol protocol;
+    enum upstream_stream stream;
+    struct upstream_profile profile;
+    struct str host;      /* of the base URL, lower case, for profile_resolve() */
     struct str base_url;  /* normalised, without user information; for logs */
     struct str scheme;    /* "http", "https" */
     struct str authority; /* host[:port], as in Host */
@@ -28,9 +49,31 @@ struct upstream {
     struct origin *origin;
 };
 
-/* pool NULL: only checks the settings (for `cc-proxy check`). */
+struct upstream_settings {
+    struct str name, base_url, key;
+    enum protocol protocol;
+    enum upstream_stream stream;
+    struct upstream_profile profile;
+    struct str proxy; /* empty: of the configuration; "none": no outbound proxy */
+    SSL_CTX *tls;     /* NULL: the pool's */
+};
+
+struct upstream_fault {
+    const char *member; /* "base_url", "proxy", or a setting's name */
+    const char *why;
+};
+
+/* pool NULL: only checks the settings. */
+int upstream_open(struct upstream *u, const struct upstream_settings *settings,
+                  const struct config *config, struct arena *a, struct pool *pool,
+                  struct upstream_fault *ret_fault) MUST_CHECK;
+
+/* The upstream of a service's settings.  pool NULL: as above. */
 int upstream_init(struct upstream *u, enum service service, const struct config *config,
                   struct arena *a, struct pool *pool, struct buf *ret_error) MUST_CHECK;
+
+/* What its model takes.  The overrides have been checked, so it cannot fail. */
+void upstream_profile(const struct upstream *u, struct str model, struct profile *ret);
 
 /* The service whose upstream speaks this protocol; chat belongs to neither and stays with
  * the service it came to. */

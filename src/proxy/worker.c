@@ -132,6 +132,8 @@ static int setup_upstreams(struct worker *w, struct buf *error)
     int e = 0;
     for (int s = 0; s < SERVICE_COUNT && e == 0; s++)
         e = upstream_init(&w->upstreams[s], (enum service)s, c, &w->arena, w->pool, error);
+    if (e == 0)
+        e = upstreams_load(c, w->upstreams, w->pool, &w->routes, error);
     return e;
 }
 
@@ -214,6 +216,7 @@ static void teardown(struct worker *w)
     timeout_clear(&w->loop, &w->gauge_tick);
     timeout_clear(&w->loop, &w->drain_limit);
     loop_done(&w->loop);
+    upstreams_free(w->routes);
     adapters_free(w->adapters);
     SSL_CTX_free(w->server_tls);
     SSL_CTX_free(w->client_tls);

@@ -24,6 +24,7 @@
 #include "protocol.h"
 #include "server.h"
 #include "upstream.h"
+#include "upstreams.h"
 
 enum { WORKER_CLIENT_TYPES_MAX = 32 };
 
@@ -48,6 +49,7 @@ struct worker {
     struct adapter_set *adapters;
     struct pool *pool;
     struct upstream upstreams[SERVICE_COUNT];
+    struct upstreams *routes; /* of CONFIG_FILE */
     SSL_CTX *server_tls, *client_tls;
     struct server_limits limits;
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
