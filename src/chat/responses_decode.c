@@ -157,9 +157,7 @@ static int read_input(struct convert *c)
         return convert_reject(c, S("input"), "is required");
     if (json_type(input) == JSON_ARRAY)
         return responses_read_items(c, input);
-    struct text text = params_text(c, CHAT_PARAM_INPUT);
-    if (text.n > 0)
-        add_string(c, CHAT_USER, text, false);
+    add_string(c, CHAT_USER, params_text(c, CHAT_PARAM_INPUT), false);
     return 0;
 }
 
