@@ -17,13 +17,15 @@ struct reasoning_messages {
     enum chat_effort effort;     /* output_config.effort; ABSENT: none */
     bool active;                 /* the model will think */
 };
-/* max_tokens: what is sent.  forced: the choice forces a tool (may become auto: *choice). */
+/* max_tokens: what is sent.  *choice becomes AUTO when it forces a tool, the model cannot think and
+ * be forced, and the client asked for thinking. */
 int reasoning_for_messages(struct convert *c, int64_t max_tokens, struct chat_tool_choice *choice,
                            struct reasoning_messages *ret) MUST_CHECK;
 /* For Chat and Responses upstreams: ABSENT when nothing is to be sent. */
 int reasoning_for_openai(struct convert *c, enum chat_effort *ret) MUST_CHECK;
 
-/* temperature and top_p as the upstream takes them (C1.14), raw; empty: not sent. */
+/* temperature and top_p as the upstream takes them (C1.14), raw; empty: not sent, or passed on by
+ * params_encode(). */
 struct reasoning_sampling {
     struct str temperature, top_p;
 };
