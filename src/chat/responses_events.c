@@ -161,7 +161,7 @@ static int on_piece(struct convert *c, struct reader *d, const struct row *row,
     struct item *it = item_of(c, d, root);
     if (it == NULL)
         return E_UPSTREAM_EVENT;
-    return item_piece(c, &d->items, it, row->family, member_i64(c, root, row->number),
+    return item_piece(c, it, row->family, member_i64(c, root, row->number),
                       member_inside(c, root, row->member), row->whole);
 }
 

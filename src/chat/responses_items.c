@@ -131,6 +131,8 @@ static int call_start(struct convert *c, struct items *all, struct item *it, str
     ev.part_start.kind = PART_CALL;
     ev.part_start.item_id = it->id;
     ev.part_start.call_id = member_str(c, node, S("call_id"));
+    if (ev.part_start.call_id.n == 0)
+        ev.part_start.call_id = it->call_id;
     ev.part_start.name = name;
     ev.part_start.space = member_str(c, node, S("namespace"));
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
@@ -187,7 +189,10 @@ int item_added(struct convert *c, struct items *all, struct item *it, struct jso
         break;
     }
     struct str name = call_name(c, it, node);
-    return name.n > 0 ? call_start(c, all, it, node, name) : 0;
+    if (name.n > 0)
+        return call_start(c, all, it, node, name);
+    it->call_id = arena_str(&c->arena, member_str(c, node, S("call_id")));
+    return 0;
 }
 
 /* ---- pieces ---- */
@@ -237,8 +242,8 @@ static bool turn_to(struct item *it, enum item_family family, int64_t piece, boo
     return true;
 }
 
-static int text_piece(struct convert *c, struct items *all, struct item *it,
-                      enum item_family family, int64_t piece, struct str raw, bool whole)
+static int text_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
+                      struct str raw, bool whole)
 {
     bool is_new;
     if (!turn_to(it, family, piece, &is_new))
@@ -253,7 +258,6 @@ static int text_piece(struct convert *c, struct items *all, struct item *it,
     if (rest.n == 0)
         return 0;
     if (!it->open) {
-        all->refusal = all->refusal || family == FAMILY_REFUSAL;
         int r = part_start(c, it, family == FAMILY_REFUSAL ? PART_REFUSAL : PART_TEXT);
         if (r < 0)
             return r;
@@ -306,8 +310,8 @@ static int imply(struct convert *c, struct item *it, enum item_family family)
     return it->kind == ITEM_REASONING ? part_start(c, it, PART_REASONING) : 0;
 }
 
-int item_piece(struct convert *c, struct items *all, struct item *it, enum item_family family,
-               int64_t piece, struct str raw, bool whole)
+int item_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
+               struct str raw, bool whole)
 {
     if (it->state == ITEM_NEW) {
         int r = imply(c, it, family);
@@ -317,7 +321,7 @@ int item_piece(struct convert *c, struct items *all, struct item *it, enum item_
     if (it->state == ITEM_DONE)
         return 0;
     if (it->kind == ITEM_MESSAGE && (family == FAMILY_TEXT || family == FAMILY_REFUSAL))
-        return text_piece(c, all, it, family, piece, raw, whole);
+        return text_piece(c, it, family, piece, raw, whole);
     if (it->kind == ITEM_REASONING && (family == FAMILY_SUMMARY || family == FAMILY_REASONING))
         return reasoning_piece(c, it, family, piece, raw, whole);
     if ((it->kind == ITEM_FUNCTION && family == FAMILY_ARGUMENTS) ||
@@ -356,8 +360,7 @@ static int annotations_rest(struct convert *c, struct item *it, struct json_node
     return 0;
 }
 
-static int message_whole(struct convert *c, struct items *all, struct item *it,
-                         struct json_node *node)
+static int message_whole(struct convert *c, struct item *it, struct json_node *node)
 {
     int64_t at = 0;
     struct json_node *list = member_node(c, node, S("content"));
@@ -366,9 +369,8 @@ static int message_whole(struct convert *c, struct items *all, struct item *it,
         if (at < it->piece || (!refusal && !member_is(c, n, S("type"), S("output_text"))))
             continue;
         int r = refusal
-                    ? item_piece(c, all, it, FAMILY_REFUSAL, at, member_inside(c, n, S("refusal")),
-                                 true)
-                    : item_piece(c, all, it, FAMILY_TEXT, at, member_inside(c, n, S("text")), true);
+                    ? item_piece(c, it, FAMILY_REFUSAL, at, member_inside(c, n, S("refusal")), true)
+                    : item_piece(c, it, FAMILY_TEXT, at, member_inside(c, n, S("text")), true);
         if (r == 0 && !refusal)
             r = annotations_rest(c, it, n);
         if (r < 0)
@@ -396,8 +398,7 @@ static struct str item_as_sent(struct convert *c, struct json_node *node)
     return item;
 }
 
-static int reasoning_whole(struct convert *c, struct items *all, struct item *it,
-                           struct json_node *node, bool cut)
+static int reasoning_whole(struct convert *c, struct item *it, struct json_node *node, bool cut)
 {
     struct json_node *list = member_node(c, node, S("summary"));
     enum item_family family = FAMILY_SUMMARY;
@@ -407,7 +408,7 @@ static int reasoning_whole(struct convert *c, struct items *all, struct item *it
         family = FAMILY_REASONING;
     }
     for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), at++) {
-        int r = item_piece(c, all, it, family, at, member_inside(c, n, S("text")), true);
+        int r = item_piece(c, it, family, at, member_inside(c, n, S("text")), true);
         if (r < 0)
             return r;
     }
@@ -510,12 +511,12 @@ int item_whole(struct convert *c, struct items *all, struct item *it, struct jso
     case ITEM_IGNORED:
         break;
     case ITEM_MESSAGE:
-        r = message_whole(c, all, it, node);
+        r = message_whole(c, it, node);
         if (r == 0)
             r = part_stop(c, it, NULL, cut);
         break;
     case ITEM_REASONING:
-        r = reasoning_whole(c, all, it, node, cut);
+        r = reasoning_whole(c, it, node, cut);
         break;
     case ITEM_WEB_SEARCH:
         r = search_whole(c, it, node);

@@ -60,13 +60,15 @@ struct item {
     size_t sent_bytes;
     bool any_text; /* in an earlier or this piece */
     uint32_t annotations;
-    struct buf held; /* arguments of a call whose name is not known yet */
+    /* of a call whose name is not known yet */
+    struct str call_id;
+    struct buf held; /* arguments */
 };
 
 struct items {
     struct item **list;
     uint32_t count, cap;
-    bool client_call, refusal; /* came in this reply */
+    bool client_call; /* came in this reply */
 };
 
 /* The item that an event with these is about, made when it is new; NULL at the limit. */
@@ -81,8 +83,8 @@ int item_added(struct convert *c, struct items *all, struct item *it, struct jso
     MUST_CHECK;
 /* A delta (whole: all of the piece, of which what has not come yet counts).  raw: the inside of a
  * JSON string. */
-int item_piece(struct convert *c, struct items *all, struct item *it, enum item_family family,
-               int64_t piece, struct str raw, bool whole) MUST_CHECK;
+int item_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
+               struct str raw, bool whole) MUST_CHECK;
 int item_annotation(struct convert *c, struct item *it, struct json_node *node) MUST_CHECK;
 /* The item at its end: what its events did not bring. */
 int item_whole(struct convert *c, struct items *all, struct item *it, struct json_node *node)
