@@ -18,6 +18,9 @@ const char *json_skip_space(const char *p, const char *end);
 const char *json_skip_string(const char *p, const char *end); /* p is at the quote */
 const char *json_skip_value(const char *p, const char *end);
 
+/* The first control character, quote, backslash or byte above 0x7f.  Any bytes. */
+const char *json_skip_plain(const char *p, const char *end);
+
 /* Decodes the escape sequence at p (a backslash inside a string), a surrogate pair
  * being one; a lone surrogate gives U+FFFD.  Returns what follows it. */
 const char *json_unescape_one(const char *p, const char *end, char ret_utf8[4], size_t *ret_n);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "json_scan.h"
+
 /* Length of the UTF-8 sequence at p, at most n bytes; when it is not valid, of its
  * longest valid beginning, at least 1 (Unicode 3.9, table 3-7: one U+FFFD each). */
 static size_t utf8_length(const unsigned char *p, size_t n, bool *ret_valid)
@@ -44,12 +46,12 @@ static size_t plain_run(const unsigned char *p, size_t n, size_t *ret_special, b
     *ret_valid = true;
     while (i < n) {
         if (p[i] < 0x80) {
-            if (p[i] < 0x20 || p[i] == '"' || p[i] == '\\') {
-                *ret_special = 1;
-                break;
-            }
-            i++;
-            continue;
+            i = (size_t)(json_skip_plain((const char *)p + i, (const char *)p + n) -
+                         (const char *)p);
+            if (i == n || p[i] >= 0x80)
+                continue;
+            *ret_special = 1;
+            break;
         }
         size_t len = utf8_length(p + i, n - i, ret_valid);
         bool ends_line = (len == 2 && p[i] == 0xc2 && p[i + 1] == 0x85) ||

@@ -30,22 +30,6 @@ static bool is_low(unsigned n)
     return n >= 0xdc00 && n <= 0xdfff;
 }
 
-/* What follows if there is nothing to look at in the next bytes: most texts are plain ASCII, and
- * this is what makes copying them cheap. */
-static const char *skip_ascii(const char *p, const char *end)
-{
-    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
-    while (end - p >= 8) {
-        uint64_t x;
-        memcpy(&x, p, sizeof(x));
-        uint64_t slashes = x ^ (ones * '\\');
-        if (((x | (x - ones * 0x20) | (slashes - ones)) & highs) != 0)
-            break;
-        p += 8;
-    }
-    return p;
-}
-
 static void flaw_set(struct text_flaw *flaw, size_t n, struct str instead)
 {
     flaw->n = n;
@@ -53,15 +37,20 @@ static void flaw_set(struct text_flaw *flaw, size_t n, struct str instead)
     flaw->instead_n = instead.n;
 }
 
+/* Goes behind the escape, or stays at it when it is a flaw. */
 static bool flaw_of_escape(const char **p, const char *end, struct text_flaw *ret_flaw)
 {
+    if (end - *p >= 2 && (*p)[1] != 'u') {
+        *p += 2;
+        return false;
+    }
     unsigned n = escape_at(*p, end);
     if (is_low(n) || (is_high(n) && !is_low(escape_at(*p + 6, end)))) {
         flaw_set(ret_flaw, 6, S("\\ufffd"));
         return true;
     }
-    size_t length = is_high(n) ? 12 : n != 0 ? 6 : 2;
-    *p = (size_t)(end - *p) < length ? end : *p + length;
+    ptrdiff_t length = is_high(n) ? 12 : 6;
+    *p = end - *p < length ? end : *p + length;
     return false;
 }
 
@@ -109,7 +98,7 @@ bool text_flaw_find(struct str inside, struct text_flaw *ret_flaw)
         } else {
             if (flaw_of_byte(p, end, ret_flaw))
                 break;
-            p = skip_ascii(p + 1, end);
+            p = json_skip_plain(p + 1, end);
         }
     }
     if (p == end)
