@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "member.h"
+#include "names.h"
 #include "params.h"
 #include "reasoning.h"
 #include "schema.h"
@@ -166,17 +167,13 @@ static struct str choice_word(enum chat_choice kind)
                                       : S("auto");
 }
 
-static bool is_allowed(const struct chat_tool_choice *choice, const struct chat_tool *t)
-{
-    for (uint32_t i = 0; i < choice->allowed_count; i++)
-        if (str_eq(choice->allowed[i], t->upstream_name) || str_eq(choice->allowed[i], t->name))
-            return true;
-    return false;
-}
-
 static void write_allowed(struct convert *c, struct json_out *o)
 {
     const struct chat_tool_choice *choice = &c->request.choice;
+    struct names allowed;
+    names_init(&allowed, c->temp);
+    for (uint32_t i = 0; i < choice->allowed_count; i++)
+        (void)names_add(&allowed, choice->allowed[i]);
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
     json_out_name(o, S("allowed_tools"));
@@ -185,7 +182,7 @@ static void write_allowed(struct convert *c, struct json_out *o)
     json_out_name(o, S("tools"));
     json_out_array(o);
     for (const struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
-        if (t->kind != CHAT_TOOL_WEB_SEARCH && is_allowed(choice, t))
+        if (t->kind != CHAT_TOOL_WEB_SEARCH && names_find(&allowed, t->upstream_name) != NULL)
             write_named(o, tools_upstream_kind(c, t->kind) == CHAT_TOOL_CUSTOM, t->upstream_name);
     json_out_array_end(o);
     json_out_object_end(o);

@@ -18,12 +18,6 @@ static bool is_system(const struct chat_message *m)
     return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
 }
 
-/* An agent's changing first line would defeat the upstream's prompt cache (C1.14). */
-static bool is_attribution(const struct chat_block *b)
-{
-    return text_starts(b->text, S("x-anthropic-billing-header:"));
-}
-
 static bool is_media(const struct chat_block *b)
 {
     return (b->kind == CHAT_IMAGE || b->kind == CHAT_FILE) && b->media.source != CHAT_MEDIA_PLAIN;
@@ -164,7 +158,7 @@ static int write_part(struct writer *w, const struct chat_block *b)
 static void add_system_text(struct json_out *o, const struct chat_message *m, bool *begun)
 {
     for (const struct chat_block *b = m->blocks; b != NULL; b = b->next) {
-        if (b->kind != CHAT_TEXT || b->text.n == 0 || is_attribution(b))
+        if (b->kind != CHAT_TEXT || b->text.n == 0)
             continue;
         if (*begun)
             json_out_string_add(o, TEXT("\\n"));
@@ -183,7 +177,7 @@ static struct system_look look_at_system(const struct chat_message *from,
     struct system_look look = { 0 };
     for (const struct chat_message *m = from; m != to; m = m->next)
         for (const struct chat_block *b = m->blocks; b != NULL; b = b->next)
-            if (b->kind == CHAT_TEXT && b->text.n > 0 && !is_attribution(b)) {
+            if (b->kind == CHAT_TEXT && b->text.n > 0) {
                 look.text = true;
                 look.mark |= b->cache != CHAT_CACHE_NONE;
             }
@@ -196,7 +190,7 @@ static void write_system_parts(struct writer *w, const struct chat_message *from
     json_out_array(w->o);
     for (const struct chat_message *m = from; m != to; m = m->next)
         for (const struct chat_block *b = m->blocks; b != NULL; b = b->next)
-            if (b->kind == CHAT_TEXT && b->text.n > 0 && !is_attribution(b))
+            if (b->kind == CHAT_TEXT && b->text.n > 0)
                 write_text_part(w->o, b->text, b->cache);
     if (w->note.n > 0)
         write_text_part(w->o, w->note, CHAT_CACHE_NONE);
@@ -345,7 +339,6 @@ static int write_user_parts(struct writer *w, const struct chat_message *m)
     return r;
 }
 
-/* Nothing of an attribution line alone is left. */
 static bool says_something(const struct chat_message *m)
 {
     return is_system(m) ? look_at_system(m, m->next).text : m->blocks != NULL;
