@@ -29,11 +29,12 @@ static struct json_node *member_of_type(struct json_edit *e, struct json_node *o
     return n == NULL || json_type(n) != type ? NULL : n;
 }
 
+/* All of that name, or an earlier one would count now. */
 static void remove_member(struct json_edit *e, struct json_node *object, struct str name)
 {
-    struct json_node *n = json_find(e, object, name);
-    if (n != NULL)
-        json_remove(e, n);
+    for (struct json_node *m = json_first(e, object); m != NULL; m = json_next(m))
+        if (str_eq(json_name(e, m), name))
+            json_remove(e, m);
 }
 
 enum root_type { ROOT_UNTYPED, ROOT_OBJECT, ROOT_OBJECT_TOO /* among others */, ROOT_OTHER };
@@ -105,7 +106,7 @@ static bool inline_root_once(struct json_edit *e)
     out_begin(&o, &buf);
     json_out_object(&o);
     out_members(&o, e, target, &seen);
-    json_remove(e, json_find(e, root, S("$ref")));
+    remove_member(e, root, S("$ref"));
     out_members(&o, e, root, &seen);
     json_out_object_end(&o);
     json_edit_init(e, e->arena, out_end(e->arena, &buf));
@@ -116,8 +117,7 @@ static void inline_root(struct json_edit *e)
 {
     for (int i = 0; i < REF_HOPS_MAX && inline_root_once(e); i++)
         ;
-    if (member(e, json_root(e), S("$ref")) != NULL)
-        json_remove(e, json_find(e, json_root(e), S("$ref"))); /* leads nowhere */
+    remove_member(e, json_root(e), S("$ref")); /* leads nowhere */
 }
 
 /* {"value":schema}.  Definitions move up with the pointers to them. */
