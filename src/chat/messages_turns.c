@@ -23,19 +23,15 @@ struct chat_message *messages_after_system(const struct convert *c)
 
 /* ---- preparing: which blocks stay ---- */
 
-/* *ret_keep: the reasoning goes upstream; its proof says then as which block. */
-static int reasoning_goes(struct convert *c, struct chat_reasoning *reasoning, bool *ret_keep)
+/* *ret_keep: it goes upstream.  Without a proof it is its text, which may not be blank. */
+static int reasoning_goes(struct convert *c, const struct chat_reasoning *reasoning, bool *ret_keep)
 {
     enum chat_proof_kind kind = reasoning->proof.kind;
-    *ret_keep = false;
-    if (c->options.drop_reasoning)
-        return 0;
-    if (kind == CHAT_PROOF_NONE || kind == CHAT_PROOF_DETAILS) {
-        *ret_keep = c->profile.anthropic_unsigned_thinking && !text_blank(reasoning->text);
-        if (*ret_keep || kind == CHAT_PROOF_NONE)
-            return 0;
-    }
-    return envelope_may_send(c, &reasoning->proof, ret_keep);
+    bool proven = kind == CHAT_PROOF_THINKING || kind == CHAT_PROOF_REDACTED;
+    int r = envelope_may_send(c, &reasoning->proof, ret_keep);
+    if (r == 0 && !proven && text_blank(reasoning->text))
+        *ret_keep = false;
+    return r;
 }
 
 static int block_stays(struct convert *c, struct chat_block *b, bool *ret_stays)

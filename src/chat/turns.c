@@ -409,9 +409,9 @@ int turns_normalize(struct convert *c)
         r = take_message(&w, m);
     }
     if (r == 0)
-        r = answer_all(&w);
+        r = refill_user(&w); /* before: what it adds may stand behind calls */
     if (r == 0)
-        r = refill_user(&w);
+        r = answer_all(&w);
     if (r == 0 && c->options.upstream == PROTOCOL_MESSAGES) {
         for (struct turn *t = w.turns; t != NULL; t = t->next)
             order_blocks(t->assistant);
