@@ -438,6 +438,8 @@ static int decode_user(struct convert *c, struct json_node *list, struct str pat
                 return r;
         }
     }
+    if (results.message == NULL && rest.message == NULL)
+        chat_add_message(c, CHAT_USER); /* without blocks; turns.h knows whether it is needed */
     return 0;
 }
 
@@ -445,7 +447,7 @@ static void add_string(struct convert *c, enum chat_role role, bool instructions
                        struct json_node *n)
 {
     struct text text = text_of(&c->doc, c->temp, n);
-    if (text.n == 0)
+    if (text.n == 0 && role != CHAT_USER)
         return;
     struct chat_message *m = chat_add_message(c, role);
     m->is_string = true;
