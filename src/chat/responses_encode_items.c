@@ -277,6 +277,12 @@ static int write_output_array(struct writer *w, const struct chat_result *result
 {
     int r = 0;
     json_out_array(w->o);
+    if (mark.n > 0 && result->blocks->kind != CHAT_TEXT) {
+        json_out_object(w->o);
+        write_text_part(w->o, S("input_text"), TEXT("Error:"));
+        json_out_object_end(w->o);
+        mark.n = 0;
+    }
     for (const struct chat_block *b = result->blocks; b != NULL && r == 0; b = b->next) {
         struct chat_block part = *b;
         part.cache = CHAT_CACHE_NONE;
@@ -285,11 +291,6 @@ static int write_output_array(struct writer *w, const struct chat_result *result
             mark.n = 0;
         }
         r = write_input_part(w, &part);
-    }
-    if (mark.n > 0) {
-        json_out_object(w->o);
-        write_text_part(w->o, S("input_text"), TEXT("Error:"));
-        json_out_object_end(w->o);
     }
     json_out_array_end(w->o);
     return r;

@@ -591,6 +591,15 @@ static void errors_are_marked_in_the_text(void **state)
     assert_int_equal(decode(S("{\"input\":\"x\"}")), 0);
     add_result(TEXT("eRRor: x"), true);
     expect_input("\"output\":\"eRRor: x\\n2\"}");
+    assert_int_equal(decode(S("{\"input\":\"x\"}")), 0);
+    add_result(TEXT(""), true);
+    struct chat_block *b = c->request.last->blocks->result.blocks;
+    b->kind = CHAT_IMAGE;
+    b->media = (struct chat_media){ .source = CHAT_MEDIA_URL, .payload = TEXT("https://a/b") };
+    expect_input(
+        "\"output\":[{\"type\":\"input_text\",\"text\":\"Error:\"},{\"type\":\"input_image\","
+        "\"image_url\":\"https://a/b\",\"detail\":\"auto\"},{\"type\":\"input_text\",\"text\":"
+        "\"2\"}]}");
 }
 
 /* The vendor's own marks: the last four. */
