@@ -347,8 +347,9 @@ static int search_query(struct convert *c, struct block *b)
     if (input.n == 0 || json_parse(input, &doc, NULL) < 0)
         return 0;
     struct text query = text_escape(c->temp, json_member_str(yyjson_doc_get_root(doc), S("query")));
+    int e = query.n == 0 ? 0 : emit_delta(c, b->part, (struct str){ query.p, query.n });
     yyjson_doc_free(doc);
-    return query.n == 0 ? 0 : emit_delta(c, b->part, (struct str){ query.p, query.n });
+    return e;
 }
 
 static int block_close(struct convert *c, struct decoder *d, struct block *b, bool cut)
