@@ -82,24 +82,16 @@ enum chat_tool_kind tools_upstream_kind(const struct convert *c, enum chat_tool_
     return CHAT_TOOL_FUNCTION;
 }
 
-static const struct builtin {
-    struct str type;
-    enum chat_tool_kind kind;
-    struct str schema;
-} builtins[] = {
+static struct str fixed_schema(enum chat_tool_kind kind)
+{
+    static const struct str schemas[CHAT_TOOL_KIND_COUNT] = {
 #define JSON(...) #__VA_ARGS__
-#define BUILTIN(type, kind, schema) { S_INIT(type), CHAT_TOOL_##kind, S_INIT(schema) },
+#define BUILTIN(kind, schema) [CHAT_TOOL_##kind] = S_INIT(schema),
 #include "tools_builtin.def"
 #undef BUILTIN
 #undef JSON
-};
-
-struct str tools_builtin_schema(struct str type)
-{
-    for (size_t i = 0; i < ARRAY_LEN(builtins); i++)
-        if (builtins[i].type.n > 0 && str_starts(type, builtins[i].type))
-            return builtins[i].schema;
-    return S("");
+    };
+    return schemas[kind];
 }
 
 static bool has_grammar(const struct chat_tool *t)
@@ -149,9 +141,8 @@ static struct str upstream_schema(struct convert *c, const struct chat_tool *t, 
         return S("");
     if (t->kind == CHAT_TOOL_CUSTOM)
         return custom_schema(c->temp, t);
-    for (size_t i = 0; i < ARRAY_LEN(builtins); i++)
-        if (t->kind != CHAT_TOOL_FUNCTION && t->kind == builtins[i].kind)
-            return builtins[i].schema;
+    if (fixed_schema(t->kind).n > 0)
+        return fixed_schema(t->kind);
     if (c->options.upstream == PROTOCOL_MESSAGES)
         return schema_for_messages(c->temp, t->schema, ret_wrapped);
     return schema_for_openai(c->temp, t->schema);

@@ -31,8 +31,4 @@ struct text tools_description(struct convert *c, const struct chat_tool *t);
 /* The kind that this upstream gets: CUSTOM or FUNCTION; the built-in ones stay for Responses. */
 enum chat_tool_kind tools_upstream_kind(const struct convert *c, enum chat_tool_kind kind);
 
-/* For Messages' decoder: the schema of a client tool that is declared by its type alone
- * ("bash_20250124"); empty: no such type. */
-struct str tools_builtin_schema(struct str type);
-
 #endif

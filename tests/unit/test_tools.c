@@ -353,18 +353,6 @@ static void check_json(struct str text)
 static void test_builtin(void **state)
 {
     (void)state;
-    static const char *const types[] = { "bash_20250124", "text_editor_20250124",
-                                         "text_editor_20250728", "memory_20250818" };
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        check_json(tools_builtin_schema(str_of(types[i])));
-    assert_str(tools_builtin_schema(S("bash_20250124")),
-               S("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\"},"
-                 "\"restart\":{\"type\":\"boolean\"}}}"));
-    assert_true(str_contains(tools_builtin_schema(str_of(types[1])), S("undo_edit")));
-    assert_false(str_contains(tools_builtin_schema(str_of(types[2])), S("undo_edit")));
-    assert_int_equal(tools_builtin_schema(S("web_fetch_20250910")).n, 0);
-    assert_int_equal(tools_builtin_schema(S("")).n, 0);
-
     conv_reset(PROTOCOL_RESPONSES, PROTOCOL_CHAT);
     add(CHAT_TOOL_LOCAL_SHELL, "", "");
     add(CHAT_TOOL_SHELL, "", "");
