@@ -124,7 +124,7 @@ static int read_base_url(struct reader *r, const struct yaml_tree *n, void *to)
 static int read_protocol(struct reader *r, const struct yaml_tree *n, void *to)
 {
     struct upstream_entry *u = to;
-    int i;
+    int i = 0;
     if (read_word(r, n, S("messages chat responses"), &i) < 0)
         return -EINVAL;
     u->s.protocol = (enum protocol)i;
@@ -134,7 +134,7 @@ static int read_protocol(struct reader *r, const struct yaml_tree *n, void *to)
 static int read_stream(struct reader *r, const struct yaml_tree *n, void *to)
 {
     struct upstream_entry *u = to;
-    int i;
+    int i = 0;
     if (read_word(r, n, S("auto always never"), &i) < 0)
         return -EINVAL;
     u->s.stream = (enum upstream_stream)i;
@@ -248,8 +248,9 @@ static int read_settings(struct reader *r, const struct yaml_tree *n, void *to)
         o->setting = each->key;
         if (setting_value(r, each, &o->value) < 0)
             return -EINVAL;
+        const struct yaml_tree at = { .place = each->place }; /* the reason has the key */
         if (profile_check(o, &why) < 0)
-            return fault(r, each, STR_FMT, STR_ARG(buf_str(&why)));
+            return fault(r, &at, STR_FMT, STR_ARG(buf_str(&why)));
     }
     u->s.profile.overrides = list;
     return 0;
@@ -267,11 +268,14 @@ static int check_name(struct reader *r, const struct yaml_tree *n)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    bool good = n->key.n > 0 && n->key.n <= NAME_LEN_MAX;
+    bool good = n->key.n > 0 && n->key.n <= NAME_LEN_MAX && strchr("._-", n->key.p[0]) == NULL;
     for (size_t i = 0; i < n->key.n && good; i++)
         good = memchr(allowed, n->key.p[i], sizeof(allowed) - 1) != NULL;
     if (!good)
-        return fault(r, n, "a name has 1 to %d characters of A-Z a-z 0-9 . _ -", NAME_LEN_MAX);
+        return fault(r, n,
+                     "a name has 1 to %d characters of A-Z a-z 0-9 . _ - and begins with a letter "
+                     "or digit",
+                     NAME_LEN_MAX);
     if (str_eq(n->key, S("default")) || upstreams_find(r->set, n->key) != NULL)
         return fault(r, n, "this name stands for an upstream of the settings; choose another");
     return 0;

@@ -27,7 +27,7 @@ static void print_upstream(const struct upstreams *set, size_t i, struct buf *ou
     const struct upstream *u = &set->upstreams[i];
     const struct upstream_profile *p = &u->profile;
     buf_addf(out, "  " STR_FMT ":\n", STR_ARG(u->name));
-    add_quoted(out, "    base_url: ", u->base_url, "\n");
+    add_quoted(out, "    base_url: ", set->settings[i].base_url, "\n");
     buf_addf(out, "    protocol: %s\n    profile: " STR_FMT "%s\n", protocol_name(u->protocol),
              STR_ARG(profile_name(u)), p->name.n > 0 ? "" : " # by host");
     buf_addf(out, "    key: %s\n", u->key.n > 0 ? "'***'" : "null # the client's");
@@ -49,7 +49,7 @@ static void print_row(const struct route_row *row, struct buf *out)
 {
     const struct upstream_route *to = &row->to[0];
     add_quoted(out, "      - { model: ", row->glob, ", upstream: ");
-    buf_add(out, row->is_default ? S("default") : to->upstream->name);
+    add_quoted(out, "", row->is_default ? S("default") : to->upstream->name, "");
     if (to->model.n > 0)
         add_quoted(out, ", upstream_model: ", to->model, "");
     buf_add(out, S(" }\n"));

@@ -25,10 +25,14 @@ static void fail(struct reader *r, const yaml_mark_t *mark, const char *reason)
         r->fault = (struct yaml_fault){ place_of(mark), reason };
 }
 
+/* Those that YAML takes by an escape only: C0 and C1, U+FEFF, U+FFFE and U+FFFF. */
 static bool has_control(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+        const unsigned char *p = (const unsigned char *)s.p + i; /* whole UTF-8 characters */
+        if (p[0] < ' ' || p[0] == 127 || (p[0] == 0xc2 && p[1] < 0xa0))
+            return true;
+        if (p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) || (p[1] == 0xbf && p[2] >= 0xbe)))
             return true;
     }
     return false;

@@ -189,77 +189,79 @@ static void upstreams_may_stand_behind_their_routes(void **state)
     rig_done(&r);
 }
 
+static const char *const mistakes[][2] = {
+    { "- a", "file f.yaml, line 1, column 1: must be a mapping" },
+    { "a: 1", "file f.yaml, line 1, column 1: a: no such key here" },
+    { "upstreams: [a]",
+      "file f.yaml, line 1, column 1: upstreams: must be a mapping of names to upstreams" },
+    { "upstreams:\n  u: 1", "file f.yaml, line 2, column 3: u: must be a mapping" },
+    { "upstreams:\n  u:", "file f.yaml, line 2, column 3: u: needs base_url" },
+    { "upstreams:\n  u: {base_url: http://x}", "file f.yaml, line 2, column 3: u: needs protocol" },
+    { "upstreams:\n  u: {base_url: http://x, protocol: }",
+      "file f.yaml, line 2, column 3: u: needs protocol" },
+    { "upstreams:\n  default: {}", "file f.yaml, line 2, column 3: default: this name stands "
+                                   "for an upstream of the settings; choose another" },
+    { "upstreams:\n  codex: {}", "file f.yaml, line 2, column 3: codex: this name stands for "
+                                 "an upstream of the settings; choose another" },
+    { "upstreams:\n  a b: {}",
+      "file f.yaml, line 2, column 3: a b: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - "
+      "and begins with a letter or digit" },
+    { "upstreams:\n  -a: {}",
+      "file f.yaml, line 2, column 3: -a: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - "
+      "and begins with a letter or digit" },
+    { "upstreams:\n  u: {}\n  u: {}", "file f.yaml, line 3, column 3: this key is there twice" },
+    { DEEPSEEK "    protokol: chat", "file f.yaml, line 5, column 5: protokol: no such key here" },
+    { "upstreams:\n  u: {base_url: http://x, protocol: grpc}",
+      "file f.yaml, line 2, column 27: protocol: must be one of messages chat responses" },
+    { "upstreams:\n  u: {base_url: ftp://x, protocol: chat}",
+      "file f.yaml, line 2, column 7: base_url: the scheme must be http or https" },
+    { "upstreams:\n  u: {base_url: [x], protocol: chat}",
+      "file f.yaml, line 2, column 7: base_url: must be a text" },
+    { DEEPSEEK "    stream: often",
+      "file f.yaml, line 5, column 5: stream: must be one of auto always never" },
+    { DEEPSEEK "    profile: deep",
+      "file f.yaml, line 5, column 5: profile: there is no such profile" },
+    { DEEPSEEK "    proxy: gopher://x", "file f.yaml, line 5, column 5: proxy: the scheme must "
+                                        "be http, socks5 or socks5h" },
+    { DEEPSEEK "    key: a b",
+      "file f.yaml, line 5, column 5: key: a key has visible ASCII characters only" },
+    { DEEPSEEK "    key: {a: b}", "file f.yaml, line 5, column 5: key: must be a text" },
+    { DEEPSEEK "    key_file: /nonexistent", "file f.yaml, line 5, column 5: key_file: "
+                                             "/nonexistent: No such file or directory" },
+    { DEEPSEEK "    ca_file: [a]", "file f.yaml, line 5, column 5: ca_file: must be a text" },
+    { DEEPSEEK "    settings: 3", "file f.yaml, line 5, column 5: settings: must be a mapping "
+                                  "of profile settings" },
+    { DEEPSEEK "    settings: { chat.x: 3 }",
+      "file f.yaml, line 5, column 17: no such setting: chat.x" },
+    { DEEPSEEK "    settings:\n      chat.strict: 3",
+      "file f.yaml, line 6, column 7: chat.strict must be one of no,yes,auto" },
+    { DEEPSEEK "    settings: { openai.effort: [low, [high]] }",
+      "file f.yaml, line 5, column 38: must be a text" },
+    { DEEPSEEK "    settings: { openai.effort: ~ }", "file f.yaml, line 5, column 17: "
+                                                     "openai.effort: must be a text or a list "
+                                                     "of texts" },
+    { "services: {mars: {}}", "file f.yaml, line 1, column 12: mars: no such key here" },
+    { "services:\n  codex: {strict: 2}",
+      "file f.yaml, line 2, column 11: strict: must be true or false" },
+    { "services:\n  codex: {routes: {}}",
+      "file f.yaml, line 2, column 11: routes: must be a list of routes" },
+    { "services:\n  codex:\n    routes:\n    - 1",
+      "file f.yaml, line 4, column 7: must be a mapping" },
+    { "services:\n  codex:\n    routes:\n    - model: a",
+      "file f.yaml, line 4, column 7: needs upstream" },
+    { "services:\n  codex:\n    routes:\n    - model: a\n      upstream: u",
+      "file f.yaml, line 5, column 7: upstream: there is no upstream of this name" },
+    { "services:\n  codex:\n    routes:\n    - model: a\n      to: codex",
+      "file f.yaml, line 5, column 7: to: no such key here" },
+};
+
 static void mistakes_are_named_with_their_place(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        { "- a", "file f.yaml, line 1, column 1: must be a mapping" },
-        { "a: 1", "file f.yaml, line 1, column 1: a: no such key here" },
-        { "upstreams: [a]",
-          "file f.yaml, line 1, column 1: upstreams: must be a mapping of names to upstreams" },
-        { "upstreams:\n  u: 1", "file f.yaml, line 2, column 3: u: must be a mapping" },
-        { "upstreams:\n  u:", "file f.yaml, line 2, column 3: u: needs base_url" },
-        { "upstreams:\n  u: {base_url: http://x}",
-          "file f.yaml, line 2, column 3: u: needs protocol" },
-        { "upstreams:\n  u: {base_url: http://x, protocol: }",
-          "file f.yaml, line 2, column 3: u: needs protocol" },
-        { "upstreams:\n  default: {}", "file f.yaml, line 2, column 3: default: this name stands "
-                                       "for an upstream of the settings; choose another" },
-        { "upstreams:\n  codex: {}", "file f.yaml, line 2, column 3: codex: this name stands for "
-                                     "an upstream of the settings; choose another" },
-        { "upstreams:\n  a b: {}", "file f.yaml, line 2, column 3: a b: a name has 1 to 64 "
-                                   "characters of A-Z a-z 0-9 . _ -" },
-        { "upstreams:\n  u: {}\n  u: {}",
-          "file f.yaml, line 3, column 3: this key is there twice" },
-        { DEEPSEEK "    protokol: chat",
-          "file f.yaml, line 5, column 5: protokol: no such key here" },
-        { "upstreams:\n  u: {base_url: http://x, protocol: grpc}",
-          "file f.yaml, line 2, column 27: protocol: must be one of messages chat responses" },
-        { "upstreams:\n  u: {base_url: ftp://x, protocol: chat}",
-          "file f.yaml, line 2, column 7: base_url: the scheme must be http or https" },
-        { "upstreams:\n  u: {base_url: [x], protocol: chat}",
-          "file f.yaml, line 2, column 7: base_url: must be a text" },
-        { DEEPSEEK "    stream: often",
-          "file f.yaml, line 5, column 5: stream: must be one of auto always never" },
-        { DEEPSEEK "    profile: deep",
-          "file f.yaml, line 5, column 5: profile: there is no such profile" },
-        { DEEPSEEK "    proxy: gopher://x", "file f.yaml, line 5, column 5: proxy: the scheme must "
-                                            "be http, socks5 or socks5h" },
-        { DEEPSEEK "    key: a b",
-          "file f.yaml, line 5, column 5: key: a key has visible ASCII characters only" },
-        { DEEPSEEK "    key: {a: b}", "file f.yaml, line 5, column 5: key: must be a text" },
-        { DEEPSEEK "    key_file: /nonexistent", "file f.yaml, line 5, column 5: key_file: "
-                                                 "/nonexistent: No such file or directory" },
-        { DEEPSEEK "    ca_file: [a]", "file f.yaml, line 5, column 5: ca_file: must be a text" },
-        { DEEPSEEK "    settings: 3", "file f.yaml, line 5, column 5: settings: must be a mapping "
-                                      "of profile settings" },
-        { DEEPSEEK "    settings: { chat.x: 3 }",
-          "file f.yaml, line 5, column 17: chat.x: no such setting: chat.x" },
-        { DEEPSEEK "    settings:\n      chat.strict: 3",
-          "file f.yaml, line 6, column 7: chat.strict: chat.strict must be one of no,yes,auto" },
-        { DEEPSEEK "    settings: { openai.effort: [low, [high]] }",
-          "file f.yaml, line 5, column 38: must be a text" },
-        { DEEPSEEK "    settings: { openai.effort: ~ }", "file f.yaml, line 5, column 17: "
-                                                         "openai.effort: must be a text or a list "
-                                                         "of texts" },
-        { "services: {mars: {}}", "file f.yaml, line 1, column 12: mars: no such key here" },
-        { "services:\n  codex: {strict: 2}",
-          "file f.yaml, line 2, column 11: strict: must be true or false" },
-        { "services:\n  codex: {routes: {}}",
-          "file f.yaml, line 2, column 11: routes: must be a list of routes" },
-        { "services:\n  codex:\n    routes:\n    - 1",
-          "file f.yaml, line 4, column 7: must be a mapping" },
-        { "services:\n  codex:\n    routes:\n    - model: a",
-          "file f.yaml, line 4, column 7: needs upstream" },
-        { "services:\n  codex:\n    routes:\n    - model: a\n      upstream: u",
-          "file f.yaml, line 5, column 7: upstream: there is no upstream of this name" },
-        { "services:\n  codex:\n    routes:\n    - model: a\n      to: codex",
-          "file f.yaml, line 5, column 7: to: no such key here" },
-    };
     struct rig r;
     rig_init(&r);
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        refused(&r, cases[i][0], cases[i][1]);
+    for (size_t i = 0; i < ARRAY_LEN(mistakes); i++)
+        refused(&r, mistakes[i][0], mistakes[i][1]);
     rig_done(&r);
 }
 
@@ -273,8 +275,17 @@ static void bad_yaml_is_named_with_its_place(void **state)
     refused(&r, "a: *x", "file f.yaml, line 1, column 4: aliases are not supported");
     refused(&r, "a: b\n---\nc: d", "file f.yaml, line 2, column 1: only one document is allowed");
     refused(&r, "? [a]\n: b", "file f.yaml, line 1, column 3: a key must be a plain text");
-    refused(&r, "a: \"b\\x01\"",
-            "file f.yaml, line 1, column 4: a text has a control character or a line end");
+    static const char *const controls[] = {
+        "\\x01", "\\x7f", "\\x85", "\\n", "\\uFEFF", "\\uFFFF"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(controls); i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "a: \"b%s\"", controls[i]);
+        refused(&r, text,
+                "file f.yaml, line 1, column 4: a text has a control character or a line end");
+    }
+    parse(&r, S("a: \"\\xa0\\uFFFD\""));
+    assert_str(buf_str(&r.error), S("file f.yaml, line 1, column 1: a: no such key here"));
     refused(&r, "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
             "file f.yaml, line 1, column 17: nested too deeply");
     parse(&r, S("a:\n\t- b"));
