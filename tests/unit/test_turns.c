@@ -166,9 +166,7 @@ static void empty_content(void **state)
         { C, "u hi|a +1|t =1:", "u hi | a +1 | t =1:", "" }, /* E27 */
         { A, "a hi|s x|a +1|u ~",
           "u (continued) | a hi | s x | a +1 | t =1:(no result)! | u (empty)",
-          "synthesized:messages synthesized:messages synthesized:messages" }, /* a text that is put
-                                                                                 in is a later
-                                                                                 message too */
+          "synthesized:messages" }, /* a text that is put in is a later message too */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct convert c = begin(rows[i].upstream, str_of(rows[i].from));
