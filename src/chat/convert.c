@@ -9,6 +9,7 @@
 #include "flow.h"
 #include "json.h"
 #include "mem.h"
+#include "member.h"
 #include "params.h"
 #include "tools.h"
 #include "turns.h"
@@ -258,6 +259,18 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
     if (r == 0 && out->overflow)
         r = E_TOO_LARGE;
     c->request = (struct chat_request){ .max_tokens = -1 };
+    c->temp = NULL;
+    return r;
+}
+
+int convert_adopt(struct convert *c, struct arena *work, struct str body)
+{
+    int r = parse(c, work, body);
+    if (r == 0) {
+        struct json_node *root = json_root(&c->doc);
+        c->model = c->model_sent = arena_str(&c->arena, member_str(c, root, S("model")));
+        c->client_streams = c->asks_stream = member_true(c, root, S("stream"));
+    }
     c->temp = NULL;
     return r;
 }

@@ -56,6 +56,9 @@ void convert_free(struct convert *c); /* takes NULL */
 /* body: the client's, valid JSON or not (then E_BAD_JSON).  out gets the upstream's body. */
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
     MUST_CHECK;
+/* Instead of convert_request(): the body is the upstream's own protocol already; only the
+ * reply is converted. */
+int convert_adopt(struct convert *c, struct arena *work, struct str body) MUST_CHECK;
 /* After E_BAD_REQUEST or E_BAD_JSON: a sentence for the client, and the member that is wrong. */
 struct str convert_error(const struct convert *c);
 struct str
@@ -67,6 +70,9 @@ bool convert_asks_stream(const struct convert *c); /* was the upstream asked for
 bool convert_local_reply(const struct convert *c); /* max_tokens 0: answer without the upstream */
 struct str convert_model(const struct convert *c); /* what the client asked for */
 
+/* The reply to convert_local_reply(): no content, no tokens. */
+void convert_empty_reply(struct convert *c, struct buf *out);
+
 int convert_feed(struct convert *c, struct str bytes, struct buf *out) MUST_CHECK;
 int convert_end(struct convert *c, struct buf *out) MUST_CHECK;
 int convert_body(struct convert *c, struct str body, struct buf *out) MUST_CHECK;
@@ -75,6 +81,10 @@ int convert_idle(struct convert *c, struct buf *out) MUST_CHECK;
 /* Ends a stream that broke (connection lost, idle too long): the client's error ending.  Before
  * convert_begun(): adds nothing and returns err. */
 int convert_fail(struct convert *c, int err, struct str message, struct buf *out) MUST_CHECK;
+
+/* The same for an error that the upstream gave in its own words, after convert_open(). */
+int convert_upstream_error(struct convert *c, const struct event_error *error, struct buf *out)
+    MUST_CHECK;
 
 /* The client's head is out already (a keep-alive had to be sent): an error is now an event. */
 void convert_open(struct convert *c);

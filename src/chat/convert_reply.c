@@ -126,6 +126,29 @@ int convert_fail(struct convert *c, int err, struct str message, struct buf *out
     return r;
 }
 
+void convert_empty_reply(struct convert *c, struct buf *out)
+{
+    static const struct chat_event events[] = {
+        { .kind = EVENT_START, .start.created = -1 },
+        { .kind = EVENT_USAGE },
+        { .kind = EVENT_FINISH, .finish.reason = STOP_END },
+        { .kind = EVENT_END },
+    };
+    begin(c, out);
+    c->temp = &c->scratch;
+    for (size_t i = 0; i < ARRAY_LEN(events); i++)
+        must(emit(c, &events[i]) == 0);
+    c->out = NULL;
+}
+
+int convert_upstream_error(struct convert *c, const struct event_error *error, struct buf *out)
+{
+    begin(c, out);
+    int r = emit_error(c, error->status, error->type, error->code, error->message);
+    c->out = NULL;
+    return r;
+}
+
 /* {"error":..} or {"type":"error"} with a 200 (E130). */
 static bool is_error(struct convert *c, struct json_node *root)
 {

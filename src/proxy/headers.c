@@ -41,14 +41,28 @@ static const struct str dropped[] = {
 static const struct str underscored[] = { S_INIT("session_id"), S_INIT("conversation_id"),
                                           S_INIT("thread_id") };
 
-static bool is_dropped(struct str name, const struct headers_rule *rule)
+/* What means something to the client's own protocol only (protocols.md A4.1). */
+static const struct str own[] = {
+    S_INIT("anthropic-*"), S_INIT("openai-*"),        S_INIT("x-stainless-*"),
+    S_INIT("x-codex-*"),   S_INIT("idempotency-key"), S_INIT("x-client-request-id"),
+};
+
+static bool is_in(const struct str *rows, size_t n, struct str name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(dropped); i++) {
-        struct str row = dropped[i];
+    for (size_t i = 0; i < n; i++) {
+        struct str row = rows[i];
         if (row.p[row.n - 1] == '*' ? str_starts(name, str_slice(row, 0, row.n - 1))
                                     : str_eq(name, row))
             return true;
     }
+    return false;
+}
+
+static bool is_dropped(struct str name, const struct headers_rule *rule)
+{
+    if (is_in(dropped, ARRAY_LEN(dropped), name) ||
+        (rule->converted && is_in(own, ARRAY_LEN(own), name)))
+        return true;
     if (str_index(name, '_') < name.n) {
         for (size_t i = 0; i < ARRAY_LEN(underscored); i++)
             if (str_eq(name, underscored[i]))
@@ -100,7 +114,8 @@ void headers_for_upstream(struct http_headers *out, struct arena *a, const struc
             http_add(out, a, in->v[i].name, in->v[i].value);
     add_credential(out, a, rule);
     if (rule->protocol == PROTOCOL_MESSAGES && http_find(out, S("anthropic-version")) == NULL)
-        http_add(out, a, S("anthropic-version"), S("2023-06-01"));
+        http_add(out, a, S("anthropic-version"),
+                 rule->version.n > 0 ? rule->version : S("2023-06-01"));
     if (rule->json && !rule->raw)
         http_add(out, a, S("accept-encoding"), S("identity"));
 }

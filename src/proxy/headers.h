@@ -36,6 +36,8 @@ struct headers_rule {
     bool raw;              /* http-referer, x-title and accept-encoding stay */
     bool keep_coding;      /* the body is sent in its content-encoding */
     bool json;             /* the reply is read: identity is asked for */
+    bool converted;        /* the body changes its protocol: the vendor's headers stay behind */
+    struct str version;    /* anthropic-version where the client gave none; empty: the default */
 };
 
 /* The headers of the upstream request. */

@@ -8,6 +8,7 @@
 #include "fold.h"
 #include "json.h"
 #include "mem.h"
+#include "relay_convert.h"
 #include "reply.h"
 #include "request_log.h"
 #include "request_reply.h"
@@ -16,8 +17,6 @@ enum {
     CAPTURE_ERROR_BYTES = 8 * 1024,   /* of an error reply */
     CAPTURE_JSON_BYTES = 1024 * 1024, /* of a plain reply, for its usage */
 };
-
-#define CONTENT_TYPE_EVENTS S("text/event-stream; charset=utf-8")
 
 static struct str header(const struct http_head *head, struct str name)
 {
@@ -51,15 +50,17 @@ void relay_free(struct relay *y)
     free(y->pending);
     buf_done(&y->held);
     buf_done(&y->capture);
+    buf_done(&y->body);
+    buf_done(&y->converted);
     free(y);
 }
 
 /* --- to the client --- */
 
-static void put(struct request *r, struct str bytes)
+void relay_put(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
-    if (bytes.n == 0)
+    if (bytes.n == 0 || r->stream == NULL)
         return;
     y->last_out_ns = clock_mono_ns();
     request_reply_body(r, bytes);
@@ -87,7 +88,7 @@ static void pass_event_piece(struct request *r, struct str bytes)
     struct relay *y = r->relay;
     y->in_pieces = true;
     y->last_in_ns = clock_mono_ns();
-    put(r, bytes);
+    relay_put(r, bytes);
 }
 
 /* events: from the last boundary to a boundary. */
@@ -102,7 +103,7 @@ static void pass_events(struct request *r, struct str events)
         y->pending = NULL;
     }
     watch_events(&y->watch, events);
-    put(r, events);
+    relay_put(r, events);
 }
 
 /* sse_split() gives the end of the last whole event in the chunk. */
@@ -145,8 +146,8 @@ static void finish_held(struct request *r)
     if (!ends_reply)
         return;
     y->watch = after;
-    put(r, tail);
-    put(r, tail.p[tail.n - 1] == '\n' ? S("\n") : S("\n\n"));
+    relay_put(r, tail);
+    relay_put(r, tail.p[tail.n - 1] == '\n' ? S("\n") : S("\n\n"));
 }
 
 static void end_events(struct request *r)
@@ -271,10 +272,13 @@ static int plain_bytes(void *ctx, struct str bytes)
     }
     case RELAY_VERBATIM:
         y->last_in_ns = clock_mono_ns();
-        put(r, bytes);
+        relay_put(r, bytes);
         return 0;
     case RELAY_SWALLOW:
         return 0;
+    case RELAY_CONVERT:
+    case RELAY_CONVERT_ERROR:
+        return relay_convert_bytes(r, bytes);
     }
     return 0;
 }
@@ -283,6 +287,8 @@ static void bytes_failed(struct request *r, int e)
 {
     if (r->relay->mode == RELAY_FOLD)
         fold_failed(r, e);
+    else if (e == E_UPSTREAM_EVENT)
+        request_fail(r, e, S(""));
     else
         request_fail(r, E_UPSTREAM_PROTOCOL, S("the reply's content-encoding does not decode"));
 }
@@ -315,6 +321,10 @@ void relay_end(struct request *r)
     case RELAY_SWALLOW:
         end_swallowed(r);
         break;
+    case RELAY_CONVERT:
+    case RELAY_CONVERT_ERROR:
+        relay_convert_end(r);
+        break;
     }
 }
 
@@ -324,6 +334,8 @@ static enum relay_mode choose_mode(const struct request *r, int status, struct s
 {
     bool events = status == 200 && is_streaming_endpoint(r) &&
                   str_starts_nocase(str_trim(type), S("text/event-stream"));
+    if (r->convert != NULL)
+        return status >= 200 && status < 300 ? RELAY_CONVERT : RELAY_CONVERT_ERROR;
     if (r->opened)
         return events ? RELAY_EVENTS : RELAY_SWALLOW;
     if (!events)
@@ -368,6 +380,10 @@ void relay_begin(struct request *r, const struct http_head *head)
         request_fail(r, E_UPSTREAM_PROTOCOL, S("unknown content-encoding in the reply"));
         return;
     }
+    if (r->convert != NULL) {
+        relay_convert_begin(r, head);
+        return;
+    }
     if (y->mode == RELAY_FOLD) {
         y->fold = fold_new(r->upstream_protocol, r->worker->config->max_event_bytes);
         y->folded = arena_new(&r->work, struct http_head, 1);
@@ -388,10 +404,12 @@ void relay_begin(struct request *r, const struct http_head *head)
 void relay_open(struct request *r)
 {
     r->relay = relay_new(r);
-    r->relay->mode = RELAY_EVENTS;
+    r->relay->mode = r->convert != NULL ? RELAY_CONVERT : RELAY_EVENTS;
     r->opened = true;
-    request_reply_head(r, 200, NULL, CONTENT_TYPE_EVENTS, -1);
-    put(r, reply_ping(r->upstream_protocol, false));
+    if (r->convert != NULL)
+        relay_convert_open(r);
+    request_reply_head(r, 200, NULL, RELAY_EVENTS_TYPE, -1);
+    relay_put(r, reply_ping(r->route.protocol, false));
 }
 
 /* --- time --- */
@@ -405,7 +423,7 @@ static int64_t ping_tick(struct request *r, int64_t now_ns)
     if (y->in_pieces || y->paused) /* not between two events, or not read: look again */
         return now_ns + ping_ns;
     if (now_ns >= y->last_out_ns + ping_ns) {
-        put(r, reply_ping(r->upstream_protocol, y->watch.begun));
+        relay_put(r, reply_ping(r->upstream_protocol, y->watch.begun));
         y->last_out_ns = now_ns;
     }
     return y->last_out_ns + ping_ns;
@@ -414,7 +432,8 @@ static int64_t ping_tick(struct request *r, int64_t now_ns)
 int64_t relay_tick(struct request *r, int64_t now_ns)
 {
     struct relay *y = r->relay;
-    int64_t due = ping_tick(r, now_ns);
+    bool converts = y->mode == RELAY_CONVERT || y->mode == RELAY_CONVERT_ERROR;
+    int64_t due = converts ? relay_convert_tick(r, now_ns) : ping_tick(r, now_ns);
     int64_t idle_ns = r->worker->config->stream_idle_ms * NS_PER_MS;
     if (idle_ns == 0 || y->upstream_status == 0)
         return due;
@@ -445,13 +464,17 @@ static void write_error_event(struct request *r)
         .created = y->watch.begun,
     };
     reply_stream_error(&out, &e, r->id);
-    put(r, buf_str(&out));
+    relay_put(r, buf_str(&out));
     buf_done(&out);
 }
 
 void relay_fail(struct request *r)
 {
     struct relay *y = r->relay;
+    if (y != NULL && r->convert != NULL) {
+        relay_convert_fail(r);
+        return;
+    }
     bool events = y != NULL && (y->mode == RELAY_EVENTS || y->mode == RELAY_SWALLOW);
     if (!events || y->in_pieces) {
         server_abort(r->stream);

@@ -25,11 +25,17 @@
 enum { RELAY_HOLD_BYTES = 128 * 1024 };
 
 enum relay_mode {
-    RELAY_VERBATIM, /* any bytes */
-    RELAY_EVENTS,   /* a stream of one of the three protocols */
-    RELAY_FOLD,     /* a stream that becomes one JSON reply */
-    RELAY_SWALLOW,  /* an error reply that comes after we began the stream ourselves */
+    RELAY_VERBATIM,      /* any bytes */
+    RELAY_EVENTS,        /* a stream of one of the three protocols */
+    RELAY_FOLD,          /* a stream that becomes one JSON reply */
+    RELAY_SWALLOW,       /* an error reply that comes after we began the stream ourselves */
+    RELAY_CONVERT,       /* a reply that changes its shape (relay_convert.h) */
+    RELAY_CONVERT_ERROR, /* an error status instead of such a reply */
 };
+
+enum relay_shape { RELAY_SHAPE_UNKNOWN, RELAY_SHAPE_EVENTS, RELAY_SHAPE_WHOLE };
+
+#define RELAY_EVENTS_TYPE S("text/event-stream; charset=utf-8")
 
 struct fold;
 struct coding;
@@ -44,6 +50,9 @@ struct relay {
     struct coding *coding; /* undoes the stream's content-encoding; NULL: none */
     struct fold *fold;
     struct http_head *folded; /* the upstream's head, in request->work */
+    enum relay_shape shape;   /* RELAY_CONVERT: of what the upstream sends */
+    struct buf body;          /* RELAY_SHAPE_WHOLE, RELAY_CONVERT_ERROR: it */
+    struct buf converted;     /* what may not be sent yet */
     struct buf capture;       /* copy of the reply for usage, error and test logs */
     int upstream_status;
     struct str upstream_request_id;
@@ -65,5 +74,6 @@ void relay_drain(struct request *r);
  * long.  Gives the time of the next look, or 0. */
 int64_t relay_tick(struct request *r, int64_t now_ns);
 void relay_free(struct relay *relay);
+void relay_put(struct request *r, struct str bytes); /* to the client, with back-pressure */
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "convert.h"
 #include "err.h"
 #include "local.h"
 #include "mem.h"
@@ -14,6 +15,7 @@
 #include "relay.h"
 #include "reply.h"
 #include "request_body.h"
+#include "request_convert.h"
 #include "request_log.h"
 #include "request_reply.h"
 #include "session.h"
@@ -35,16 +37,17 @@ struct step {
 /*
  *   STEP(name)            may go to
  */
-#define STEPS                                                                       \
-    STEP(route) /* admit | done (answered here) | fail                           */ \
-    STEP(admit) /* body | send (pass-through) | relay (models) | fail            */ \
-    STEP(body)  /* parse | fail                                                  */ \
-    STEP(parse) /* adapt | fail                                                  */ \
-    STEP(adapt) /* send | done (rejected) | fail                                 */ \
-    STEP(send)  /* relay | send (once more) | fail                               */ \
-    STEP(relay) /* done | fail (as an error event, or a broken connection)       */ \
-    STEP(fail)  /* done                                                          */ \
-    STEP(done)  /* the end                                                       */
+#define STEPS                                                                         \
+    STEP(route)   /* admit | done (answered here) | fail                           */ \
+    STEP(admit)   /* body | send (pass-through) | relay (models) | fail            */ \
+    STEP(body)    /* parse | fail                                                  */ \
+    STEP(parse)   /* adapt | fail                                                  */ \
+    STEP(adapt)   /* convert | done (rejected) | fail                              */ \
+    STEP(convert) /* send | done (answered here) | fail                          */   \
+    STEP(send)    /* relay | send, convert (once more) | fail                      */ \
+    STEP(relay)   /* done | fail (as an error event, or a broken connection)       */ \
+    STEP(fail)    /* done                                                          */ \
+    STEP(done)    /* the end                                                       */
 
 #define STEP(n)              \
     static step_fn step_##n; \
@@ -154,9 +157,7 @@ static enum next step_admit(struct request *r)
     enum protocol p = r->route.protocol;
     if (p == PROTOCOL_COUNT) /* models */
         p = r->service == SERVICE_CLAUDE ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
-    bool passed_on = r->route.kind == ROUTE_PASS || r->route.kind == ROUTE_MODELS;
-    enum service vendor = passed_on ? r->service : upstream_service(p, r->service);
-    r->upstream = &r->worker->upstreams[vendor];
+    r->upstream = &r->worker->upstreams[r->service];
     r->upstream_protocol = p;
     r->credential = headers_credential(&r->head.headers, p);
     r->credential.value = arena_str(&r->arena, r->credential.value);
@@ -204,13 +205,38 @@ static enum next step_parse(struct request *r)
 
 /* --- adapt --- */
 
-/* The one an adapter named, else the one that speaks the protocol. */
-static const struct upstream *choose_upstream(const struct request *r)
+/* Where the model's name leads. */
+static void choose_upstream(struct request *r)
 {
-    for (int s = 0; s < SERVICE_COUNT; s++)
-        if (str_eq(r->adapting->upstream_name, str_of(service_name((enum service)s))))
-            return &r->worker->upstreams[s];
-    return &r->worker->upstreams[upstream_service(r->upstream_protocol, r->service)];
+    const struct upstream_route *to =
+        upstreams_route(r->worker->routes, r->service, r->route.protocol, r->model);
+    const struct str *strict = http_find(r->adapting->headers, S("x-cc-proxy-strict"));
+    r->upstream = to->upstream;
+    r->upstream_protocol = to->protocol;
+    r->upstream_model = to->model;
+    r->strict = to->strict || (strict != NULL && !str_eq(*strict, S("0")));
+    r->adapting->upstream_protocol = to->protocol;
+}
+
+/* The service's own if it can, else the other's. */
+static const struct upstream *upstream_that_speaks(const struct request *r, enum protocol p)
+{
+    const struct upstream *own = &r->worker->upstreams[r->service];
+    const struct upstream *other = &r->worker->upstreams[1 - r->service];
+    return (own->speaks & 1u << p) == 0 && (other->speaks & 1u << p) != 0 ? other : own;
+}
+
+/* An adapter may know better. */
+static void adapters_upstream(struct request *r)
+{
+    struct adapter_request *ar = r->adapting;
+    const struct upstream *named =
+        ar->upstream_name.n > 0 ? upstreams_find(r->worker->routes, ar->upstream_name) : NULL;
+    if (named != NULL)
+        r->upstream = named;
+    else if (ar->upstream_protocol != r->upstream_protocol)
+        r->upstream = upstream_that_speaks(r, ar->upstream_protocol);
+    r->upstream_protocol = ar->upstream_protocol;
 }
 
 static enum next step_adapt(struct request *r)
@@ -218,6 +244,8 @@ static enum next step_adapt(struct request *r)
     enum adapter_reason reason;
     if (r->adapting == NULL)
         request_body_begin(r);
+    if (r->route.kind == ROUTE_JSON)
+        choose_upstream(r);
     r->adapter = adapter_select(r->worker->adapters, r->adapting, &reason);
     request_log_adapter(r, reason);
     adapter_apply(r->worker->adapters, r->adapter, r->adapting);
@@ -230,13 +258,35 @@ static enum next step_adapt(struct request *r)
     }
     r->raw = ar->raw;
     r->force_stream = ar->force_stream;
-    if (r->route.kind == ROUTE_JSON) {
-        r->upstream_protocol = ar->upstream_protocol;
-        r->upstream = choose_upstream(r);
-    }
+    if (r->route.kind == ROUTE_JSON)
+        adapters_upstream(r);
     request_body_choose(r);
     request_log_changes(r);
+    return go(r, &STEP_convert);
+}
+
+/* --- convert --- */
+
+static enum next step_convert(struct request *r)
+{
+    if (!request_convert_needed(r))
+        return go(r, &STEP_send);
+    int e = request_convert(r);
+    if (e < 0)
+        return fail(r, e, r->err_text);
+    if (convert_local_reply(r->convert)) {
+        request_convert_reply(r);
+        return go(r, &STEP_done);
+    }
     return go(r, &STEP_send);
+}
+
+void request_repair(struct request *r)
+{
+    r->repaired = true;
+    relay_free(r->relay);
+    r->relay = NULL;
+    move(r, &STEP_convert);
 }
 
 /* --- send --- */
@@ -265,11 +315,13 @@ static void upstream_head(struct request *r, struct http_head *head)
         .raw = r->raw,
         .keep_coding = r->route.kind == ROUTE_PASS || r->send_body.p == buf_str(&r->body).p,
         .json = r->route.kind == ROUTE_JSON,
+        .converted = r->convert != NULL && r->upstream_protocol != r->route.protocol,
     };
+    struct str query = rule.converted ? S("") : r->route.query;
     *head = (struct http_head){
         .method = r->head.method,
         .target = arena_printf(&r->work, STR_FMT STR_FMT STR_FMT, STR_ARG(r->upstream->prefix),
-                               STR_ARG(upstream_path(r)), STR_ARG(r->route.query)),
+                               STR_ARG(upstream_path(r)), STR_ARG(query)),
         .scheme = r->upstream->scheme,
         .authority = r->upstream->authority,
         .content_length = -1,
@@ -377,6 +429,7 @@ static void drop_work(struct request *r)
 {
     buf_done(&r->body);
     buf_done(&r->decoded);
+    buf_done(&r->converted);
     r->adapting = NULL;
     r->send_body = S("");
     r->head.target = r->route.query = S("");
@@ -397,7 +450,12 @@ static void on_upstream_head(void *ctx, const struct http_head *head)
 
 static void on_upstream_body(void *ctx, struct str bytes)
 {
-    relay_bytes(ctx, bytes);
+    struct request *r = ctx;
+    bool held = r->status == 0;
+    relay_bytes(r, bytes);
+    if (held && r->status != 0 && r->step == &STEP_relay && r->exchange != NULL &&
+        exchange_body_taken(r->exchange))
+        drop_work(r);
 }
 
 static void on_upstream_end(void *ctx)
@@ -473,6 +531,7 @@ static void free_request(void *ctx)
     struct request *r = ctx;
     relay_free(r->relay);
     drop_work(r);
+    request_convert_free(r);
     arena_done(&r->arena);
     free(r);
 }
@@ -491,8 +550,8 @@ static void count_done(struct request *r)
         const struct usage *u = &r->relay->watch.usage;
         c->input_tokens += u->input_tokens > 0 ? u->input_tokens : 0;
         c->output_tokens += u->output_tokens > 0 ? u->output_tokens : 0;
-        c->streams_broken +=
-            r->relay->mode == RELAY_EVENTS && r->err != 0 && r->err != E_CLIENT_GONE;
+        c->streams_broken += (r->relay->mode == RELAY_EVENTS || r->relay->mode == RELAY_CONVERT) &&
+                             r->err != 0 && r->err != E_CLIENT_GONE;
     }
 }
 

@@ -32,6 +32,7 @@
 
 struct step;
 struct relay;
+struct convert;
 
 struct request {
     struct list link;
@@ -60,7 +61,12 @@ struct request {
     enum protocol upstream_protocol;
     bool raw;
     bool force_stream;
-    struct str send_body; /* what goes upstream */
+    struct str send_body;      /* what goes upstream */
+    struct str upstream_model; /* asked for instead of `model`; empty: as it is */
+    bool strict;               /* losses of a conversion are errors */
+    struct convert *convert;   /* NULL: bodies pass in their own protocol */
+    struct buf converted;      /* the body that convert made */
+    bool repaired;             /* sent again without replayed reasoning */
 
     /* the attempt */
     const struct upstream *upstream;
@@ -89,5 +95,7 @@ extern const struct server_handler request_server_handler;
 /* For relay.c and local.c: the reply is complete, or has failed. */
 void request_finish(struct request *r);
 void request_fail(struct request *r, int err, struct str text); /* text is copied */
+/* For relay_convert.c: the upstream did not take replayed reasoning; once more without it. */
+void request_repair(struct request *r);
 
 #endif

@@ -114,6 +114,7 @@ int upstream_open(struct upstream *u, const struct upstream_settings *settings,
         .name = arena_str(a, settings->name),
         .service = settings->protocol == PROTOCOL_MESSAGES ? SERVICE_CLAUDE : SERVICE_CODEX,
         .protocol = settings->protocol,
+        .speaks = settings->speaks,
         .stream = settings->stream,
         .profile = settings->profile,
         .host = arena_lower(a, url.host),
@@ -143,13 +144,18 @@ int upstream_init(struct upstream *u, enum service service, const struct config 
 {
     bool claude = service == SERVICE_CLAUDE;
     const char *base_url = claude ? "ANTHROPIC_BASE_URL" : "OPENAI_BASE_URL";
-    const struct upstream_settings settings = {
+    struct upstream_settings settings = {
         .name = str_of(service_name(service)),
         .base_url = claude ? config->anthropic_base_url : config->openai_base_url,
         .key = claude ? config->anthropic_api_key : config->openai_api_key,
-        .protocol = claude ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES,
     };
     struct upstream_fault fault;
+    if (upstream_protocols(claude ? config->anthropic_protocols : config->openai_protocols,
+                           &settings.protocol, &settings.speaks) < 0) {
+        buf_addf(ret_error, "%s: must be a list of messages, chat, responses",
+                 claude ? "ANTHROPIC_PROTOCOLS" : "OPENAI_PROTOCOLS");
+        return -EINVAL;
+    }
     int e = upstream_open(u, &settings, config, a, pool, &fault);
     if (e < 0) {
         bool is_url = str_eq(str_of(fault.member), S("base_url"));
@@ -166,14 +172,29 @@ void upstream_profile(const struct upstream *u, struct str model, struct profile
     must(profile_resolve(ret, p->name, u->host, model, p->overrides, p->override_count, &why) == 0);
 }
 
-enum service upstream_service(enum protocol protocol, enum service came_to)
+int upstream_protocols(struct str list, enum protocol *ret_first, unsigned *ret_set)
 {
-    switch (protocol) {
-    case PROTOCOL_MESSAGES:
-        return SERVICE_CLAUDE;
-    case PROTOCOL_RESPONSES:
-        return SERVICE_CODEX;
-    default:
-        return came_to;
+    struct str name;
+    unsigned set = 0;
+    enum protocol first = PROTOCOL_COUNT;
+    while (str_next(&list, ',', &name)) {
+        int p = 0;
+        while (p < PROTOCOL_COUNT &&
+               !str_eq(str_trim(name), str_of(protocol_name((enum protocol)p))))
+            p++;
+        if (p == PROTOCOL_COUNT)
+            return -EINVAL;
+        first = first == PROTOCOL_COUNT ? (enum protocol)p : first;
+        set |= 1u << p;
     }
+    if (set == 0)
+        return -EINVAL;
+    *ret_first = first;
+    *ret_set = set;
+    return 0;
+}
+
+enum protocol upstream_protocol(const struct upstream *u, enum protocol came_in)
+{
+    return (u->speaks & 1u << came_in) != 0 ? came_in : u->protocol;
 }

@@ -37,7 +37,8 @@ struct upstream_profile {
 struct upstream {
     struct str name;      /* "claude", "codex", or of CONFIG_FILE */
     enum service service; /* whose vendor's protocol it speaks */
-    enum protocol protocol;
+    enum protocol protocol;   /* what other protocols are converted to */
+    unsigned speaks;          /* set of 1u << protocol: these are sent on as they are */
     enum upstream_stream stream;
     struct upstream_profile profile;
     struct str host;      /* of the base URL, lower case, for profile_resolve() */
@@ -52,6 +53,7 @@ struct upstream {
 struct upstream_settings {
     struct str name, base_url, key;
     enum protocol protocol;
+    unsigned speaks;
     enum upstream_stream stream;
     struct upstream_profile profile;
     struct str proxy; /* empty: of the configuration; "none": no outbound proxy */
@@ -75,8 +77,9 @@ int upstream_init(struct upstream *u, enum service service, const struct config 
 /* What its model takes.  The overrides have been checked, so it cannot fail. */
 void upstream_profile(const struct upstream *u, struct str model, struct profile *ret);
 
-/* The service whose upstream speaks this protocol; chat belongs to neither and stays with
- * the service it came to. */
-enum service upstream_service(enum protocol protocol, enum service came_to);
+/* "responses, chat": the first, and the set of all.  -EINVAL for anything else. */
+int upstream_protocols(struct str list, enum protocol *ret_first, unsigned *ret_set) MUST_CHECK;
+/* The protocol in which a request that came in another one goes to it. */
+enum protocol upstream_protocol(const struct upstream *u, enum protocol came_in);
 
 #endif

@@ -37,11 +37,10 @@ void upstreams_aim(const struct upstreams *u, enum service service, struct route
     row->is_default = upstream == NULL;
     for (int p = 0; p < PROTOCOL_COUNT; p++) {
         enum protocol came_in = (enum protocol)p;
-        /* what today's requests get: each protocol is sent on as it came */
-        const struct upstream *own = &u->own[upstream_service(came_in, service)];
+        const struct upstream *to = upstream != NULL ? upstream : &u->own[service];
         row->to[p] = (struct upstream_route){
-            .upstream = upstream != NULL ? upstream : own,
-            .protocol = upstream != NULL ? upstream->protocol : came_in,
+            .upstream = to,
+            .protocol = upstream_protocol(to, came_in),
             .model = model,
         };
     }

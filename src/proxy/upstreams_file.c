@@ -124,10 +124,10 @@ static int read_base_url(struct reader *r, const struct yaml_tree *n, void *to)
 static int read_protocol(struct reader *r, const struct yaml_tree *n, void *to)
 {
     struct upstream_entry *u = to;
-    int i = 0;
-    if (read_word(r, n, S("messages chat responses"), &i) < 0)
+    if (need_text(r, n) < 0)
         return -EINVAL;
-    u->s.protocol = (enum protocol)i;
+    if (upstream_protocols(n->text, &u->s.protocol, &u->s.speaks) < 0)
+        return fault(r, n, "must be messages, chat or responses, or a comma list of them");
     return 0;
 }
 

@@ -49,6 +49,9 @@ class Proxy:
             "CLAUDE_SERVICE_HOST": "127.0.0.1", "CODEX_SERVICE_HOST": "127.0.0.1",
             "CLAUDE_SERVICE_PORT": "0", "CODEX_SERVICE_PORT": "0",
             "WORKERS": "1", "DRAIN_TIMEOUT": "3",
+            # upstreams of most tests speak everything; test_15 and others say otherwise
+            "ANTHROPIC_PROTOCOLS": "messages, chat, responses",
+            "OPENAI_PROTOCOLS": "responses, chat, messages",
         }
         self.settings = defaults | {n: str(v) for n, v in settings.items()}
         command = [BINARY, "serve", "--quiet"]

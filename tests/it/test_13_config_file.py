@@ -66,7 +66,7 @@ def test_the_default_file_counts_when_it_is_there(tmp_path):
 
 
 @pytest.mark.parametrize("old, new, place, reason", [
-    ("protocol: chat", "protocol: grpc", "line 4, column 5", "protocol: must be one of messages"),
+    ("protocol: chat", "protocol: grpc", "line 4, column 5", "protocol: must be messages, chat or responses"),
     ("protocol: chat", "prtcl: chat", "line 4, column 5", "prtcl: no such key here"),
     ("    protocol: chat\n", "", "line 2, column 3", "deepseek: needs protocol"),
     ("profile: vllm", "profile: vlm", "line 11, column 5", "profile: there is no such profile"),

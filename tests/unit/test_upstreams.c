@@ -115,11 +115,9 @@ static void without_a_file_nothing_changes(void **state)
         accepted(&r, texts[i]);
         for (int s = 0; s < SERVICE_COUNT; s++) {
             const char *own = service_name((enum service)s);
-            assert_goes(route(&r, (enum service)s, PROTOCOL_MESSAGES, "m"), "claude",
-                        PROTOCOL_MESSAGES, "");
-            assert_goes(route(&r, (enum service)s, PROTOCOL_RESPONSES, ""), "codex",
-                        PROTOCOL_RESPONSES, "");
-            assert_goes(route(&r, (enum service)s, PROTOCOL_CHAT, "m"), own, PROTOCOL_CHAT, "");
+            enum protocol speaks = s == SERVICE_CLAUDE ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
+            for (int p = 0; p < PROTOCOL_COUNT; p++)
+                assert_goes(route(&r, (enum service)s, (enum protocol)p, "m"), own, speaks, "");
             assert_false(route(&r, (enum service)s, PROTOCOL_CHAT, "m")->strict);
         }
         rig_done(&r);
@@ -137,9 +135,10 @@ static void the_first_row_that_fits_wins(void **state)
                 "");
     assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_MESSAGES, "gpt-5"), "codex", PROTOCOL_RESPONSES,
                 "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "claude-x"), "codex",
-                PROTOCOL_RESPONSES, "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_CHAT, "claude-x"), "claude", PROTOCOL_CHAT, "");
+    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "claude-x"), "claude",
+                PROTOCOL_MESSAGES, "");
+    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_CHAT, "claude-x"), "claude", PROTOCOL_MESSAGES,
+                "");
     assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m"), "claude", PROTOCOL_MESSAGES,
                 "");
     assert_true(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m")->strict);
@@ -212,7 +211,8 @@ static const char *const mistakes[][2] = {
     { "upstreams:\n  u: {}\n  u: {}", "file f.yaml, line 3, column 3: this key is there twice" },
     { DEEPSEEK "    protokol: chat", "file f.yaml, line 5, column 5: protokol: no such key here" },
     { "upstreams:\n  u: {base_url: http://x, protocol: grpc}",
-      "file f.yaml, line 2, column 27: protocol: must be one of messages chat responses" },
+      "file f.yaml, line 2, column 27: protocol: must be messages, chat or responses, or a comma "
+      "list of them" },
     { "upstreams:\n  u: {base_url: ftp://x, protocol: chat}",
       "file f.yaml, line 2, column 7: base_url: the scheme must be http or https" },
     { "upstreams:\n  u: {base_url: [x], protocol: chat}",

@@ -16,11 +16,12 @@
 #include "mem.h"
 #include "str.h"
 
-#define assert_str(got, want)                                                                    \
-    do {                                                                                         \
-        struct str got_ = (got), want_ = (want);                                                 \
-        if (!str_eq(got_, want_))                                                                \
-            fail_msg("got \"%.*s\", want \"%.*s\"", (int)got_.n, got_.p, (int)want_.n, want_.p); \
+#define assert_str(got, want)                                                              \
+    do {                                                                                   \
+        struct str got_ = (got), want_ = (want);                                           \
+        if (!str_eq(got_, want_))                                                          \
+            fail_msg("got \"%.*s\", want \"%.*s\"", (int)got_.n, got_.n > 0 ? got_.p : "", \
+                     (int)want_.n, want_.n > 0 ? want_.p : "");                            \
     } while (0)
 
 #endif

@@ -1,0 +1,241 @@
+#include "relay_convert.h"
+
+#include "clock.h"
+#include "convert.h"
+#include "err.h"
+#include "reply.h"
+#include "request_log.h"
+#include "request_reply.h"
+
+enum {
+    ERROR_BYTES = 64 * 1024, /* of an upstream's error reply */
+    SETTLE_MS_MAX = 5000,    /* silence after the finish (C4.1) */
+};
+
+/* ---- to the client ---- */
+
+static void add_warnings(struct request *r, struct http_headers *headers)
+{
+    struct str warnings = convert_warnings(r->convert);
+    if (warnings.n > 0)
+        http_set(headers, &r->work, S("x-cc-proxy-warning"), warnings);
+}
+
+static void head_out(struct request *r, int status, struct str type, int64_t body_bytes)
+{
+    struct http_headers none = { 0 };
+    struct http_headers *upstream = r->relay->folded != NULL ? &r->relay->folded->headers : &none;
+    add_warnings(r, upstream);
+    request_reply_head(r, status, upstream, type, body_bytes);
+}
+
+static void take_usage(struct request *r)
+{
+    const struct event_usage *from = convert_usage(r->convert);
+    r->relay->watch.usage = (struct usage){
+        .input_tokens = from->prompt,
+        .output_tokens = from->output,
+        .cache_read_tokens = from->cache_read,
+        .cache_write_tokens = from->cache_write,
+    };
+}
+
+/* The whole answer is with the client. */
+static void end_client(struct request *r)
+{
+    take_usage(r);
+    r->relay->watch.end = convert_failure(r->convert) == NULL ? WATCH_ENDED : WATCH_FAILED;
+    if (convert_failure(r->convert) != NULL)
+        r->ended = "upstream_error_event";
+    request_log_reply(r);
+    request_reply_end(r);
+    r->relay->last_in_ns = clock_mono_ns();
+}
+
+/* What is converted, once the reply has begun. */
+static void flush(struct request *r)
+{
+    struct relay *y = r->relay;
+    struct str bytes = buf_str(&y->converted);
+    if (r->stream == NULL || !convert_begun(r->convert))
+        return;
+    bool streams = convert_client_streams(r->convert);
+    if (r->status == 0)
+        head_out(r, 200, streams ? RELAY_EVENTS_TYPE : S("application/json"),
+                 streams ? -1 : (int64_t)bytes.n);
+    relay_put(r, bytes);
+    buf_clear(&y->converted);
+    if (convert_ended(r->convert))
+        end_client(r);
+}
+
+/* An error as a plain reply: nothing has been sent yet. */
+static void reply_error(struct request *r, const struct event_error *error)
+{
+    struct buf body;
+    if (r->status != 0) { /* too late for that: we began the stream ourselves */
+        if (convert_upstream_error(r->convert, error, &r->relay->converted) == 0)
+            flush(r);
+        request_finish(r);
+        return;
+    }
+    buf_init(&body, ERROR_BYTES * 2);
+    int status = convert_error_write(r->route.protocol, error, r->id, &body);
+    r->relay->watch.end = WATCH_FAILED;
+    r->relay->error_type = arena_str(&r->arena, str_slice(error->type, 0, 64));
+    r->ended = "upstream_error";
+    request_log_reply(r);
+    head_out(r, status, S("application/json"), (int64_t)buf_len(&body));
+    request_reply_body(r, buf_str(&body));
+    request_reply_end(r);
+    buf_done(&body);
+    request_finish(r);
+}
+
+/* The conversion has given up before the reply began. */
+static void give_up(struct request *r, int e)
+{
+    const struct event_error *error = convert_failure(r->convert);
+    if (error != NULL)
+        reply_error(r, error);
+    else
+        request_fail(r, e, S(""));
+}
+
+/* ---- from the upstream ---- */
+
+void relay_convert_begin(struct request *r, const struct http_head *head)
+{
+    struct relay *y = r->relay;
+    y->folded = arena_new(&r->work, struct http_head, 1);
+    http_head_copy(head, &r->work, y->folded);
+    buf_init(&y->body, y->mode == RELAY_CONVERT ? r->worker->config->max_event_bytes : ERROR_BYTES);
+    buf_init(&y->converted, SIZE_MAX / 2); /* what one read gives; sent at once when begun */
+    r->worker->counters->streams += y->mode == RELAY_CONVERT && convert_client_streams(r->convert);
+}
+
+/* A whole JSON body, or SSE, whatever the content-type says (EW1.14). */
+static void look_at(struct relay *y, struct str bytes)
+{
+    struct str first = str_trim(bytes);
+    if (y->shape != RELAY_SHAPE_UNKNOWN || first.n == 0)
+        return;
+    y->shape = first.p[0] == '{' || first.p[0] == '[' ? RELAY_SHAPE_WHOLE : RELAY_SHAPE_EVENTS;
+}
+
+int relay_convert_bytes(struct request *r, struct str bytes)
+{
+    struct relay *y = r->relay;
+    y->last_in_ns = clock_mono_ns();
+    look_at(y, bytes);
+    if (y->mode == RELAY_CONVERT_ERROR) {
+        size_t left = y->body.limit_bytes - buf_len(&y->body);
+        buf_add(&y->body, str_slice(bytes, 0, left));
+        return 0;
+    }
+    if (y->shape == RELAY_SHAPE_WHOLE) {
+        buf_add(&y->body, bytes);
+        return y->body.overflow ? E_UPSTREAM_EVENT : 0;
+    }
+    int e = convert_feed(r->convert, bytes, &y->converted);
+    if (e < 0 && !convert_begun(r->convert))
+        give_up(r, e);
+    else
+        flush(r);
+    return 0;
+}
+
+/* Does the upstream refuse reasoning of an earlier turn (0.7 (7))? */
+static bool refuses_reasoning(const struct event_error *error)
+{
+    if (error->status != 400)
+        return false;
+    if (str_eq(error->code, S("invalid_encrypted_content")))
+        return true;
+    bool unverified = str_contains_nocase(error->message, S("encrypted content")) &&
+                      str_contains_nocase(error->message, S("could not be verified"));
+    bool signature = str_contains_nocase(error->message, S("signature")) &&
+                     str_contains_nocase(error->message, S("thinking"));
+    return unverified || signature;
+}
+
+static void end_error(struct request *r)
+{
+    struct event_error error;
+    convert_error_read(&r->work, r->relay->upstream_status, buf_str(&r->relay->body), &error);
+    if (refuses_reasoning(&error) && !r->repaired && r->status == 0) {
+        request_repair(r);
+        return;
+    }
+    reply_error(r, &error);
+}
+
+void relay_convert_end(struct request *r)
+{
+    struct relay *y = r->relay;
+    if (y->mode == RELAY_CONVERT_ERROR) {
+        end_error(r);
+        return;
+    }
+    int e = y->shape == RELAY_SHAPE_WHOLE
+                ? convert_body(r->convert, buf_str(&y->body), &y->converted)
+                : convert_end(r->convert, &y->converted);
+    if (e < 0 && !convert_begun(r->convert)) {
+        give_up(r, e);
+        return;
+    }
+    flush(r);
+    request_finish(r);
+}
+
+void relay_convert_open(struct request *r)
+{
+    convert_open(r->convert);
+}
+
+void relay_convert_fail(struct request *r)
+{
+    struct relay *y = r->relay;
+    int e = convert_fail(r->convert, r->err, r->err_text, &y->converted);
+    if (e == 0)
+        flush(r);
+}
+
+/* ---- time ---- */
+
+static int64_t ping(struct request *r, int64_t now_ns)
+{
+    struct relay *y = r->relay;
+    int64_t ping_ns = r->worker->config->stream_ping_ms * NS_PER_MS;
+    bool open = r->status != 0 && r->stream != NULL && convert_client_streams(r->convert);
+    if (!open || ping_ns == 0)
+        return 0;
+    if (!y->paused && now_ns >= y->last_out_ns + ping_ns) {
+        relay_put(r, reply_ping(r->route.protocol, convert_created(r->convert)));
+        y->last_out_ns = now_ns;
+    }
+    return y->paused ? now_ns + ping_ns : y->last_out_ns + ping_ns;
+}
+
+/* The finish is known, and the end does not come. */
+static int64_t settle(struct request *r, int64_t now_ns)
+{
+    struct relay *y = r->relay;
+    int64_t due = y->last_in_ns + SETTLE_MS_MAX * NS_PER_MS;
+    bool over = r->stream == NULL; /* only the upstream's end is awaited */
+    if (!over && !convert_waits_for_end(r->convert))
+        return 0;
+    if (now_ns < due)
+        return due;
+    if (over)
+        request_finish(r);
+    else if (convert_idle(r->convert, &y->converted) == 0)
+        flush(r);
+    return 0;
+}
+
+int64_t relay_convert_tick(struct request *r, int64_t now_ns)
+{
+    int64_t due = settle(r, now_ns), next = due == 0 ? ping(r, now_ns) : 0;
+    return next != 0 && (due == 0 || next < due) ? next : due;
+}

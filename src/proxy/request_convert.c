@@ -1,0 +1,95 @@
+#include "request_convert.h"
+
+#include "clock.h"
+#include "convert.h"
+#include "err.h"
+#include "relay.h"
+#include "request_reply.h"
+
+enum { GROWTH = 3 }; /* a converted body is hardly ever so many times as long */
+
+static bool is_chat(const struct request *r)
+{
+    return r->route.endpoint == ENDPOINT_MESSAGES || r->route.endpoint == ENDPOINT_CHAT ||
+           r->route.endpoint == ENDPOINT_RESPONSES;
+}
+
+bool request_convert_needed(const struct request *r)
+{
+    const struct upstream *u = r->upstream;
+    if (!is_chat(r) || r->raw)
+        return false;
+    if (r->upstream_protocol != r->route.protocol)
+        return true;
+    return u->stream == UPSTREAM_STREAM_NEVER
+               ? r->wants_stream
+               : u->stream == UPSTREAM_STREAM_ALWAYS && !r->wants_stream;
+}
+
+/* Some clients send a Responses body to the chat path: only the reply has to change. */
+static bool speaks_upstream(const struct request *r)
+{
+    struct json_edit *e = r->adapting->edit;
+    return r->upstream_protocol == PROTOCOL_RESPONSES && r->route.protocol == PROTOCOL_CHAT &&
+           json_find(e, json_root(e), S("input")) != NULL &&
+           json_find(e, json_root(e), S("messages")) == NULL;
+}
+
+static struct convert *convert_for(struct request *r, const struct profile *profile)
+{
+    const struct upstream *u = r->upstream;
+    const struct convert_options options = {
+        .client = r->route.protocol,
+        .upstream = r->upstream_protocol,
+        .profile = profile,
+        .upstream_name = u->name,
+        .upstream_model = r->upstream_model,
+        .reply_id = str_slice(r->id, sizeof "req_" - 1, r->id.n),
+        .now_s = clock_unix_ms() / 1000,
+        .upstream_streams = u->stream == UPSTREAM_STREAM_ALWAYS,
+        .upstream_never_streams = u->stream == UPSTREAM_STREAM_NEVER,
+        .strict = r->strict,
+        .drop_reasoning = r->repaired,
+        .reply_limit_bytes = r->worker->config->max_event_bytes,
+    };
+    return convert_new(&options);
+}
+
+int request_convert(struct request *r)
+{
+    struct profile profile;
+    struct adapter_request *ar = r->adapting;
+    request_convert_free(r);
+    upstream_profile(r->upstream, r->upstream_model.n > 0 ? r->upstream_model : r->model, &profile);
+    r->convert = convert_for(r, &profile);
+    buf_init(&r->converted, r->worker->config->max_body_bytes * GROWTH);
+    struct str body = json_edit_text(ar->edit);
+    if (speaks_upstream(r)) {
+        int e = convert_adopt(r->convert, &r->work, body);
+        r->send_body = body;
+        return e;
+    }
+    int e = convert_request(r->convert, &r->work, body, &r->converted);
+    if (e == E_BAD_REQUEST)
+        r->err_text = arena_str(&r->arena, convert_error(r->convert));
+    if (e == 0)
+        r->send_body = buf_str(&r->converted);
+    return e;
+}
+
+void request_convert_free(struct request *r)
+{
+    convert_free(r->convert);
+    r->convert = NULL;
+    buf_done(&r->converted);
+}
+
+void request_convert_reply(struct request *r)
+{
+    struct buf body;
+    buf_init(&body, 64 * 1024);
+    bool streams = convert_client_streams(r->convert);
+    convert_empty_reply(r->convert, &body);
+    request_reply(r, 200, streams ? RELAY_EVENTS_TYPE : S("application/json"), buf_str(&body));
+    buf_done(&body);
+}

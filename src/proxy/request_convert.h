@@ -1,0 +1,18 @@
+/*
+ * request_convert.h - the step between the adapter and the upstream: another protocol.
+ */
+#ifndef REQUEST_CONVERT_H
+#define REQUEST_CONVERT_H
+
+#include "request.h"
+
+/* Does the body, or the reply, have to change its protocol or its streaming? */
+bool request_convert_needed(const struct request *r);
+/* Makes send_body of the adapted body.  E_BAD_REQUEST (err_text says why), E_TOO_LARGE. */
+int request_convert(struct request *r) MUST_CHECK;
+/* Answers here: a warm-up of a cache that this upstream does not have (max_tokens 0, C1.9). */
+void request_convert_reply(struct request *r);
+/* Drops what convert made. */
+void request_convert_free(struct request *r);
+
+#endif

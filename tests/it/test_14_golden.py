@@ -1,0 +1,151 @@
+"""Golden cases of the conversions (tests/golden): each is a body or a stream, and what becomes of it."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+import yaml
+
+import grammar
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("CC_PROXY", str(ROOT / "build/release/cc-proxy"))
+CHUNKS = (1, 2, 3, 5, 64)
+
+
+class Number(str):
+    """A JSON number by its text: 1.0 is not 1."""
+
+    def __eq__(self, other):
+        return isinstance(other, Number) and str(self) == str(other)
+
+    __hash__ = str.__hash__
+
+
+def exact(text):
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+def read(value):
+    """The YAML value as JSON: what it is when written and read again."""
+    return exact(json.dumps(value))
+
+
+def cases():
+    for path in sorted((ROOT / "tests/golden").glob("*.yaml")):
+        seen = {}
+        for case in yaml.safe_load(path.read_text("utf-8")) or []:
+            name = f"{case['id']}-{case['from']}-{case['to']}-{case.get('kind', 'request')}"
+            seen[name] = seen.get(name, 0) + 1
+            if seen[name] > 1:
+                name += f"-{seen[name]}"
+            yield pytest.param(case, id=name)
+
+
+def sse(protocol, events):
+    lines = []
+    for data in events:
+        if isinstance(data, str):
+            lines.append(f"data: {data}\n\n")
+            continue
+        name = "" if protocol == "chat" else f"event: {data['type']}\n"
+        lines.append(f"{name}data: {json.dumps(data, ensure_ascii=False)}\n\n")
+    return "".join(lines)
+
+
+def source(case):
+    if "in_text" in case:
+        return case["in_text"]
+    if case.get("kind") == "stream":
+        return sse(case["from"], case["in"])
+    return json.dumps(case["in"], ensure_ascii=False)
+
+
+def run(case, tmp_path, *extra):
+    command = [BINARY, "convert", "--kind", case.get("kind", "request"), "--from", case["from"],
+               "--to", case["to"], "--upstream", "u1", "--now", "1790000000"]
+    for name, value in case.get("set", {}).items():
+        text = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+        command += ["--set", f"{name}={text}"]
+    if "request" in case:
+        (tmp_path / "request.json").write_text(json.dumps(case["request"], ensure_ascii=False))
+        command += ["--request", str(tmp_path / "request.json")]
+    command += [str(a) for a in case.get("args", [])] + list(extra)
+    return subprocess.run(command, input=source(case).encode(), capture_output=True, timeout=60,
+                          check=False)
+
+
+def events_of(output):
+    """The data of each event of a produced stream."""
+    data = []
+    for block in output.split("\n\n"):
+        lines = [line[6:] for line in block.split("\n") if line.startswith("data: ")]
+        if lines:
+            assert len(lines) == 1, block
+            data.append(lines[0] if lines[0] == "[DONE]" else exact(lines[0]))
+    return data
+
+
+def pointer(value, path):
+    """(found, what stands there); "-" is the last element."""
+    for token in path.split("/")[1:]:
+        token = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list):
+            if token != "-" and (not token.isdigit() or int(token) >= len(value)):
+                return False, None
+            value = value[-1 if token == "-" else int(token)]
+        elif isinstance(value, dict) and token in value:
+            value = value[token]
+        else:
+            return False, None
+    return True, value
+
+
+def warnings_of(stderr):
+    for line in stderr.splitlines():
+        if line.startswith("x-cc-proxy-warning: "):
+            return line.split(": ", 1)[1].split(", ")
+    return []
+
+
+def check_output(case, output):
+    for text in case.get("out_text", []):
+        assert text in output
+    for text in case.get("lacks_text", []):
+        assert text not in output
+    if not {"out", "has", "lacks"} & case.keys():
+        return
+    value = events_of(output) if case.get("kind") == "stream" else exact(output)
+    if "out" in case:
+        assert value == read(case["out"])
+    for path, want in case.get("has", {}).items():
+        found, got = pointer(value, path)
+        assert found, f"{path} is not there: {output}"
+        assert got == read(want), path
+    for path in case.get("lacks", []):
+        assert not pointer(value, path)[0], f"{path} is there: {output}"
+
+
+@pytest.mark.parametrize("case", cases())
+def test_golden(case, tmp_path):
+    result = run(case, tmp_path)
+    output, stderr = result.stdout.decode("utf-8"), result.stderr.decode("utf-8")
+    if "error" in case:
+        assert result.returncode == 1, output
+        assert case["error"] in output + stderr
+        if "status" in case:
+            assert f"HTTP {case['status']}" in stderr
+    else:
+        assert result.returncode == 0, stderr + output
+    check_output(case, output)
+    if "warn" in case:
+        assert sorted(warnings_of(stderr)) == sorted(case["warn"])
+    if case.get("kind") != "stream":
+        return
+    if "--plain" not in case.get("args", []) and "HTTP" not in stderr:
+        assert grammar.check(case["to"], result.stdout) == []
+    for chunk in CHUNKS:
+        again = run(case, tmp_path, "--chunk", str(chunk))
+        assert again.stdout == result.stdout, f"in pieces of {chunk}"
