@@ -13,6 +13,9 @@
 /* Pointers that lead to pointers; more is a loop or a joke. */
 enum { REF_HOPS_MAX = 8 };
 
+/* Branches of a root's unions that may be pointers: each costs a walk through the schema. */
+enum { REF_BRANCHES_MAX = 128 };
+
 /* ---- looking at a schema ---- */
 
 /* A member that is null counts as absent. */
@@ -169,45 +172,67 @@ static void merge_required(struct json_out *o, struct json_edit *e, struct json_
             json_out_str(o, json_string(e, r));
 }
 
-/* Each object branch of the root's unions, to the out that the keyword is for. */
-static void merge_branches(struct json_edit *e, struct json_out *properties, struct names *known,
-                           struct json_out *required, struct names *needed)
+/* What has been gathered from the root and its branches so far. */
+struct merge {
+    struct json_out properties, required;
+    struct names known, needed;
+    struct names targets; /* that were merged; many pointers to one must not cost its size each */
+    int refs_left;
+};
+
+/* The schema that a branch is or points to; NULL when there is nothing to merge. */
+static struct json_node *branch_schema(struct json_edit *e, struct json_node *branch,
+                                       struct merge *m)
 {
-    for (size_t i = 0; i < ARRAY_LEN(unions); i++) {
-        struct json_node *list = member_of_type(e, json_root(e), unions[i], JSON_ARRAY);
-        for (struct json_node *b = json_first(e, list); b != NULL; b = json_next(b)) {
-            struct json_node *target = ref_target(e, b), *branch = target != NULL ? target : b;
-            if (json_type(branch) != JSON_OBJECT || type_of(e, branch) == ROOT_OTHER)
-                continue;
-            out_members(properties, e, member_of_type(e, branch, S("properties"), JSON_OBJECT),
-                        known);
-            if (str_eq(unions[i], S("allOf")))
-                merge_required(required, e, branch, needed);
-        }
+    if (json_type(branch) != JSON_OBJECT)
+        return NULL;
+    if (member(e, branch, S("$ref")) != NULL) {
+        struct json_node *target = m->refs_left-- > 0 ? ref_target(e, branch) : NULL;
+        struct str key = { (const char *)&target, sizeof(target) };
+        if (target == NULL || names_find(&m->targets, key) != NULL)
+            return NULL;
+        (void)names_add(&m->targets, arena_str(e->arena, key));
+        branch = target;
+    }
+    return type_of(e, branch) == ROOT_OTHER ? NULL : branch;
+}
+
+static void merge_branches(struct json_edit *e, struct str keyword, struct merge *m)
+{
+    struct json_node *list = member_of_type(e, json_root(e), keyword, JSON_ARRAY);
+    names_init(&m->targets, e->arena);
+    for (struct json_node *b = json_first(e, list); b != NULL; b = json_next(b)) {
+        struct json_node *branch = branch_schema(e, b, m);
+        if (branch == NULL)
+            continue;
+        out_members(&m->properties, e, member_of_type(e, branch, S("properties"), JSON_OBJECT),
+                    &m->known);
+        if (str_eq(keyword, S("allOf")))
+            merge_required(&m->required, e, branch, &m->needed);
     }
 }
 
 static void merge_unions(struct json_edit *e)
 {
     struct json_node *root = json_root(e);
-    struct names known, needed;
-    struct json_out properties, required;
-    struct buf properties_buf, required_buf;
+    struct merge m = { .refs_left = REF_BRANCHES_MAX };
+    struct buf properties, required;
     if (!has_union(e, root))
         return;
-    names_init(&known, e->arena);
-    names_init(&needed, e->arena);
-    out_begin(&properties, &properties_buf);
-    out_begin(&required, &required_buf);
-    json_out_object(&properties);
-    json_out_array(&required);
-    out_members(&properties, e, member_of_type(e, root, S("properties"), JSON_OBJECT), &known);
-    merge_required(&required, e, root, &needed);
-    merge_branches(e, &properties, &known, &required, &needed);
-    json_out_object_end(&properties);
-    json_out_array_end(&required);
-    json_set(e, root, S("properties"), out_end(e->arena, &properties_buf));
-    struct str names = out_end(e->arena, &required_buf);
+    names_init(&m.known, e->arena);
+    names_init(&m.needed, e->arena);
+    out_begin(&m.properties, &properties);
+    out_begin(&m.required, &required);
+    json_out_object(&m.properties);
+    json_out_array(&m.required);
+    out_members(&m.properties, e, member_of_type(e, root, S("properties"), JSON_OBJECT), &m.known);
+    merge_required(&m.required, e, root, &m.needed);
+    for (size_t i = 0; i < ARRAY_LEN(unions); i++)
+        merge_branches(e, unions[i], &m);
+    json_out_object_end(&m.properties);
+    json_out_array_end(&m.required);
+    json_set(e, root, S("properties"), out_end(e->arena, &properties));
+    struct str names = out_end(e->arena, &required);
     if (!str_eq(names, S("[]")) || json_find(e, root, S("required")) != NULL)
         json_set(e, root, S("required"), names);
     for (size_t i = 0; i < ARRAY_LEN(unions); i++)

@@ -223,6 +223,25 @@ static void test_large(void **state)
     buf_done(&b);
 }
 
+/* Many pointers to one large definition cost its size once: else this takes half a minute. */
+static void test_many_pointers(void **state)
+{
+    struct buf b;
+    bool wrapped;
+    (void)state;
+    buf_init(&b, 64 << 20);
+    buf_add(&b, S("{\"$defs\":{\"X\":{\"properties\":{\"p\":{}"));
+    for (int i = 0; i < 20000; i++)
+        buf_addf(&b, ",\"p%d\":{}", i);
+    buf_add(&b, S("},\"required\":[\"p\"]}},\"allOf\":[{}"));
+    for (int i = 0; i < 20000; i++)
+        buf_add(&b, S(",{\"$ref\":\"#/$defs/X\"}"));
+    buf_add(&b, S("]}"));
+    struct str out = schema_for_messages(&arena, buf_str(&b), &wrapped);
+    assert_true(str_ends(out, S("\"p19999\":{}},\"required\":[\"p\"]}")));
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_pointers, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
