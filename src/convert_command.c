@@ -85,7 +85,12 @@ static void explain(const struct convert_options *o)
 
 static int run_request(struct job *j, struct str body, struct buf *out)
 {
-    int r = convert_request(j->convert, &j->arena, body, out);
+    const struct options *o = j->options;
+    bool same = strcmp(o->from, o->to) == 0; /* nothing to convert but the reply's streaming */
+    int r = same ? convert_adopt(j->convert, &j->arena, body, !o->plain)
+                 : convert_request(j->convert, &j->arena, body, out);
+    if (r == 0 && same)
+        buf_add(out, body);
     struct str warnings = convert_warnings(j->convert);
     if (warnings.n > 0)
         fprintf(stderr, "x-cc-proxy-warning: " STR_FMT "\n", STR_ARG(warnings));

@@ -263,13 +263,14 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
     return r;
 }
 
-int convert_adopt(struct convert *c, struct arena *work, struct str body)
+int convert_adopt(struct convert *c, struct arena *work, struct str body, bool client_streams)
 {
     int r = parse(c, work, body);
     if (r == 0) {
         struct json_node *root = json_root(&c->doc);
         c->model = c->model_sent = arena_str(&c->arena, member_str(c, root, S("model")));
-        c->client_streams = c->asks_stream = member_true(c, root, S("stream"));
+        c->client_streams = client_streams;
+        c->asks_stream = member_true(c, root, S("stream"));
     }
     c->temp = NULL;
     return r;

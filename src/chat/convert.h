@@ -56,9 +56,10 @@ void convert_free(struct convert *c); /* takes NULL */
 /* body: the client's, valid JSON or not (then E_BAD_JSON).  out gets the upstream's body. */
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
     MUST_CHECK;
-/* Instead of convert_request(): the body is the upstream's own protocol already; only the
- * reply is converted. */
-int convert_adopt(struct convert *c, struct arena *work, struct str body) MUST_CHECK;
+/* Instead of convert_request(): the body is in the upstream's protocol already and goes there as
+ * it is; only the reply is converted. */
+int convert_adopt(struct convert *c, struct arena *work, struct str body, bool client_streams)
+    MUST_CHECK;
 /* After E_BAD_REQUEST or E_BAD_JSON: a sentence for the client, and the member that is wrong. */
 struct str convert_error(const struct convert *c);
 struct str

@@ -24,8 +24,8 @@ struct turn { /* an assistant's message that is in the new list */
     uint32_t spoken;
 };
 
-struct id_use { /* of an id as the client sent it */
-    uint32_t count;
+struct id_use {               /* of an id as the client sent it */
+    uint32_t count;           /* of the ids that were made of it */
     struct slot *open, *last; /* in the latest turn that has it */
 };
 
@@ -33,8 +33,9 @@ struct walk {
     struct convert *c;
     struct chat_message *first, *last; /* the new list */
     struct turn *turns, *last_turn;
-    struct names ids; /* to struct id_use */
-    uint32_t spoken;  /* messages of users and assistants so far */
+    struct names ids;      /* to struct id_use */
+    struct names sent_ids; /* as the upstream gets them */
+    uint32_t spoken;       /* messages of users and assistants so far */
     uint32_t made_ids;
     struct chat_message *empty_user, *before_empty; /* the first that was left out */
 };
@@ -208,6 +209,21 @@ static int sift(struct walk *w, struct chat_message *m, bool *ret_had_results)
 
 /* ---- calls ---- */
 
+/* The upstream's id of a call: of what stands before it in the conversation, and of nothing else.
+ * What is tried once is not tried again, so this is linear whatever ids a client makes up. */
+static struct str unique_id(struct walk *w, struct id_use *use, struct str id)
+{
+    struct arena *a = w->c->temp;
+    for (;;) {
+        struct str sent = id;
+        if (++use->count > 1)
+            sent = arena_cat(a, id, arena_printf(a, "#%u", use->count));
+        sent = turns_fix_id(a, sent, w->c->options.upstream);
+        if (names_add(&w->sent_ids, sent))
+            return sent;
+    }
+}
+
 static void take_call(struct walk *w, struct turn *t, struct chat_block *b)
 {
     struct arena *a = w->c->temp;
@@ -217,11 +233,7 @@ static void take_call(struct walk *w, struct turn *t, struct chat_block *b)
     if (*at == NULL)
         *at = arena_new(a, struct id_use, 1);
     struct id_use *use = *at;
-    if (++use->count > 1) {
-        struct str number = arena_printf(a, "#%u", use->count);
-        b->call.id = arena_cat(a, b->call.id, number);
-    }
-    b->call.id = turns_fix_id(a, b->call.id, w->c->options.upstream);
+    b->call.id = unique_id(w, use, b->call.id);
 
     struct slot *slot = arena_new(a, struct slot, 1);
     *slot = (struct slot){ .call = b, .turn = t };
@@ -403,6 +415,7 @@ int turns_normalize(struct convert *c)
     struct chat_message *m = c->request.messages, *next;
     int r = 0;
     names_init(&w.ids, c->temp);
+    names_init(&w.sent_ids, c->temp);
     for (; m != NULL && r == 0; m = next) {
         next = m->next;
         m->next = NULL;

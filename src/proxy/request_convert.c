@@ -35,6 +35,18 @@ static bool speaks_upstream(const struct request *r)
            json_find(e, json_root(e), S("messages")) == NULL;
 }
 
+/* The upstream streams always, or never, whatever the client wants. */
+static void ask_stream(struct request *r, bool streams)
+{
+    struct json_edit *e = r->adapting->edit;
+    struct json_node *options = json_find(e, json_root(e), S("stream_options"));
+    json_set(e, json_root(e), S("stream"), streams ? S("true") : S("false"));
+    if (options != NULL && !streams)
+        json_remove(e, options);
+    if (streams && r->upstream_protocol == PROTOCOL_CHAT)
+        json_set(e, json_root(e), S("stream_options"), S("{\"include_usage\":true}"));
+}
+
 static struct convert *convert_for(struct request *r, const struct profile *profile)
 {
     const struct upstream *u = r->upstream;
@@ -63,11 +75,13 @@ int request_convert(struct request *r)
     upstream_profile(r->upstream, r->upstream_model.n > 0 ? r->upstream_model : r->model, &profile);
     r->convert = convert_for(r, &profile);
     buf_init(&r->converted, r->worker->config->max_body_bytes * GROWTH);
+    bool streams = r->wants_stream;
+    if (r->upstream_protocol == r->route.protocol)
+        ask_stream(r, !streams);
     struct str body = json_edit_text(ar->edit);
-    if (speaks_upstream(r)) {
-        int e = convert_adopt(r->convert, &r->work, body);
+    if (r->upstream_protocol == r->route.protocol || speaks_upstream(r)) {
         r->send_body = body;
-        return e;
+        return convert_adopt(r->convert, &r->work, body, streams);
     }
     int e = convert_request(r->convert, &r->work, body, &r->converted);
     if (e == E_BAD_REQUEST)
