@@ -3,7 +3,8 @@
  *   A  the rest is a client's body: reading it must not crash, and what it gives is a sane
  *      neutral request;
  *   C, R  the rest is a body of another protocol: what is written for a Messages upstream is
- *      valid JSON, is the same each time, and keeps the rules that Messages answers with 400.
+ *      valid JSON, is the same each time, and keeps the rules that Messages answers with 400;
+ *   c, r  the same for an upstream whose settings are the other ones.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +13,34 @@
 #include "json.h"
 #include "params.h"
 
-static struct convert *begin(enum protocol client, enum protocol upstream)
+static const struct profile *profile_of(bool other)
 {
-    static struct profile profile;
+    static struct profile profiles[2];
     static bool known;
     if (!known) {
         struct buf why;
         buf_init(&why, 4096);
-        int r = profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why);
+        int r = profile_resolve(&profiles[0], S("default"), S(""), S("m"), NULL, 0, &why);
         must(r == 0);
         buf_done(&why);
+        profiles[1] = profiles[0];
+        profiles[1].anthropic_mid_system = !profiles[0].anthropic_mid_system;
+        profiles[1].anthropic_thinking = THINKING_ENABLED | THINKING_DISABLED;
+        profiles[1].anthropic_structured = STRUCTURED_TOOL;
+        profiles[1].anthropic_unsigned_thinking = true;
+        profiles[1].anthropic_web_search = true;
+        profiles[1].anthropic_strict_tools = true;
         known = true;
     }
+    return &profiles[other];
+}
+
+static struct convert *begin(enum protocol client, enum protocol upstream, bool other)
+{
     struct convert_options o = {
         .client = client,
         .upstream = upstream,
-        .profile = &profile,
+        .profile = profile_of(other),
         .upstream_name = S("u1"),
         .reply_id = S("000000000000000000000000"),
         .reply_limit_bytes = 1 << 20,
@@ -84,7 +97,7 @@ static void fuzz_decode(struct str body)
     yyjson_doc_free(doc);
     if (!object)
         return;
-    struct convert *c = begin(PROTOCOL_MESSAGES, PROTOCOL_CHAT);
+    struct convert *c = begin(PROTOCOL_MESSAGES, PROTOCOL_CHAT, false);
     arena_init(&work, (size_t)1 << 30);
     c->request = (struct chat_request){ .max_tokens = -1 };
     c->temp = &work;
@@ -165,6 +178,17 @@ static void check_content(yyjson_val *content)
     }
 }
 
+/* A system message stands behind a user's and before an assistant's. */
+static void check_role(yyjson_val *messages, size_t i, size_t count)
+{
+    yyjson_val *m = yyjson_arr_get(messages, i);
+    if (!is(m, "role", "system"))
+        return;
+    must(i > 0);
+    must(is(yyjson_arr_get(messages, i - 1), "role", "user"));
+    must(i + 1 == count || is(yyjson_arr_get(messages, i + 1), "role", "assistant"));
+}
+
 static void check_body(yyjson_val *root)
 {
     yyjson_val *messages = json_member(root, S("messages")), *m, *calls = NULL;
@@ -177,6 +201,7 @@ static void check_body(yyjson_val *root)
     must(is(yyjson_arr_get_first(messages), "role", "user"));
     yyjson_arr_foreach(messages, i, max, m)
     {
+        check_role(messages, i, max);
         yyjson_val *content = json_member(m, S("content"));
         check_content(content);
         marks += count_marks(m);
@@ -191,9 +216,9 @@ static void check_body(yyjson_val *root)
     must(marks <= 4);
 }
 
-static int write(enum protocol client, struct str body, struct buf *out)
+static int write(enum protocol client, bool other, struct str body, struct buf *out)
 {
-    struct convert *c = begin(client, PROTOCOL_MESSAGES);
+    struct convert *c = begin(client, PROTOCOL_MESSAGES, other);
     struct arena work;
     arena_init(&work, (size_t)1 << 30);
     int r = convert_request(c, &work, body, out);
@@ -204,13 +229,13 @@ static int write(enum protocol client, struct str body, struct buf *out)
     return r;
 }
 
-static void fuzz_encode(enum protocol client, struct str body)
+static void fuzz_encode(enum protocol client, bool other, struct str body)
 {
     struct buf one, two;
     yyjson_doc *doc;
     buf_init(&one, 64 << 20);
     buf_init(&two, 64 << 20);
-    int r = write(client, body, &one), again = write(client, body, &two);
+    int r = write(client, other, body, &one), again = write(client, other, body, &two);
     must(r == again);
     must(str_eq(buf_str(&one), buf_str(&two)));
     if (r == 0) {
@@ -233,7 +258,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0 && copy[0] == 'A')
         fuzz_decode(body);
     else if (size > 0)
-        fuzz_encode(copy[0] == 'C' ? PROTOCOL_CHAT : PROTOCOL_RESPONSES, body);
+        fuzz_encode(copy[0] == 'C' || copy[0] == 'c' ? PROTOCOL_CHAT : PROTOCOL_RESPONSES,
+                    copy[0] == 'c' || copy[0] == 'r', body);
     free(copy);
     return 0;
 }
