@@ -100,6 +100,8 @@ static int take(struct convert *c, int i, struct json_node *n)
         c->request.params[i] = n;
         return 0;
     case FATE_WARN:
+        if (json_type(n) == JSON_ARRAY && json_first(&c->doc, n) == NULL)
+            return 0; /* an empty list says nothing: nothing is lost (E214) */
         return convert_warn(c, "dropped", name);
     case FATE_REJECT:
         return convert_reject(c, name, "is not supported by the upstream of this model");

@@ -52,6 +52,23 @@ static void test_decode_texts(void **state)
     check_decode("\"system\":[]," MESSAGES(ASSISTANT("") "," USER(BLOCK("a"))), "U[text a]");
 }
 
+/* Goal: what says nothing is neither sent nor warned about, whatever the upstream lacks (E214). */
+static void test_empty_settings(void **state)
+{
+    (void)state;
+    struct profile profile;
+    messages_profile(&profile);
+    struct messages_run run = messages_run_new(PROTOCOL_MESSAGES, PROTOCOL_RESPONSES, &profile);
+    messages_decode(&run, S("{\"model\":\"m\",\"max_tokens\":1,\"messages\":[],\"system\":[],"
+                            "\"tools\":[],\"stop_sequences\":[],\"metadata\":null}"));
+    assert_int_equal(run.r, 0);
+    assert_null(run.c->request.messages);
+    assert_null(run.c->request.tools);
+    assert_int_equal(run.c->request.stop_count, 0);
+    assert_str(convert_warnings(run.c), S(""));
+    messages_run_done(&run);
+}
+
 /* Goal: results stand in front, in a message of their own (E1, E2). */
 static void test_decode_results(void **state)
 {
@@ -434,22 +451,30 @@ static void test_encode_calls(void **state)
 {
     (void)state;
     check_chat(
-        ASK ASK_HI
-        "," CALL("a", "") "," RESULT("a", "\"\"") "," CALL("b", "{\\\"n\\\":12345678901234567890, "
-                                                                "\\\"x\\\":1.0}") "," RESULT(
-            "b", "[" BLOCK("p") "," BLOCK(
-                     "q") "]") "," CALL("c", "{\\\"a\\\":") "," RESULT("c", "\"1\"") "]}",
+        ASK ASK_HI "," CALL("a", "") "," RESULT("a", "\"\"") "," CALL(
+            "b",
+            "{\\\"n\\\":12345678901234567890, "
+            "\\\"x\\\":1.0}") "," RESULT("b",
+                                         "[" BLOCK("p") "," BLOCK(
+                                             "q") "]") "," CALL("c",
+                                                                "{\\\"a\\\":") "," RESULT("c",
+                                                                                          "\"1\"") "]}",
         HEAD
         "\"messages\":[" HI
-        "," ASSISTANT(USE("a", "{}")) "," USER(GOT("a", "\"\"")) "," ASSISTANT(USE("b", "{\"n\":"
-                                                                                        "1234567890"
-                                                                                        "1234567890"
-                                                                                        ",\"x\":1."
-                                                                                        "0}")) "," USER(
-            GOT("b", "[" BLOCK("p") "," BLOCK(
-                         "q") "]")) "," ASSISTANT(USE("c", "{\"__ccp_raw_arguments\":\"{\\\"a\\\":"
-                                                           "\"}")) "," USER(GOT("c",
-                                                                                "\"1\"")) "]}");
+        "," ASSISTANT(USE("a", "{}")) "," USER(GOT("a", "\"\"")) "," ASSISTANT(USE(
+            "b",
+            "{\"n\":"
+            "1234567890"
+            "1234567890"
+            ",\"x\":1."
+            "0}")) "," USER(GOT("b",
+                                "[" BLOCK("p") "," BLOCK(
+                                    "q") "]")) "," ASSISTANT(USE("c",
+                                                                 "{\"__ccp_raw_arguments\":\"{"
+                                                                 "\\\"a\\\":"
+                                                                 "\"}")) "," USER(GOT("c",
+                                                                                      "\"1\"")) "]"
+                                                                                                "}");
 }
 
 #define TOOL_IN "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":null}}"
@@ -498,8 +523,7 @@ static void test_encode_format(void **state)
     check_profile(
         PROTOCOL_CHAT, &profile, ASK ASK_HI "],\"response_format\":{\"type\":\"json_object\"}}",
         HEAD "\"system\":[" BLOCK(
-            "Respond with a single JSON object and nothing else.") "],\"messages\":[" HI
-                                                                   "]} WARN "
+            "Respond with a single JSON object and nothing else.") "],\"messages\":[" HI "]} WARN "
                                                                    "degraded:response_format");
 }
 
@@ -605,6 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode_texts),
+        cmocka_unit_test(test_empty_settings),
         cmocka_unit_test(test_decode_results),
         cmocka_unit_test(test_decode_calls),
         cmocka_unit_test(test_decode_thinking),
