@@ -1,6 +1,6 @@
 /*
- * messages_unit.h - runs requests of Messages through their two halves, for the unit test and
- * the fuzz harness: a body to a neutral request and its dump, a client's body to an upstream's.
+ * messages_unit.h - runs requests of Messages through their two halves, for unit tests: a body to
+ * a neutral request and its dump, a client's body to an upstream's.
  */
 #ifndef MESSAGES_UNIT_H
 #define MESSAGES_UNIT_H
