@@ -277,6 +277,7 @@ class Messages(Machine):
 
     def on_message_delta(self, event):
         self.need(self.open is None, "a block is open")
+        self.need(self.stop_reason is None, "a second message_delta")  # legal, but not ours
         if self.need_members(event.get("delta"), "delta", "stop_reason", "stop_sequence"):
             self.stop_reason = event["delta"]["stop_reason"]
             self.need(isinstance(self.stop_reason, str), "no stop_reason")
