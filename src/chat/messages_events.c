@@ -456,7 +456,7 @@ static int content_block_stop(struct convert *c, struct decoder *d, struct json_
 static int message_stop(struct convert *c, struct decoder *d, struct json_node *root)
 {
     (void)root;
-    return d->stopped ? finish(c, d) : E_UPSTREAM_EVENT;
+    return finish(c, d); /* without a stop reason: a natural end */
 }
 
 static int error(struct convert *c, struct json_node *root)

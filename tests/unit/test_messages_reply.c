@@ -61,6 +61,8 @@ static const struct reply_case to_chat[] = {
       "^=stop" COUNTS, NULL, NULL, NULL },
     { "an unknown stop reason is a natural end", PROTOCOL_CHAT,
       "s\nm {'stop_reason':'tired'} {'output_tokens':7}\n.", "^=stop" COUNTS, NULL, NULL, NULL },
+    { "an end without a stop reason", PROTOCOL_CHAT, "s\n" TEXT_BLOCK("Hi") ".",
+      "^c(Hi)=stop[100/1/85/5/0].", NULL, NULL, NULL },
     { "E128: an error before anything was sent is an HTTP error", PROTOCOL_CHAT,
       "s\nE {'type':'error','error':{'type':'overloaded_error','message':'Overloaded'}}",
       "-529:Overloaded", NULL, NULL, NULL },
