@@ -73,8 +73,8 @@ static const struct reply_case to_messages[] = {
          START CALL("0", "a", "f", "{}") CALL("0", "b", "g", "{}") "f tool_calls\nDONE",
          "<tool_use:f:aj({})><tool_use:g:bj({})>=tool_use" ZERO),
     CASE("E99: white space between calls is no text",
-         START CALL("0", "a", "f", "{}") "d {'content':'\\n'}\n" CALL(
-             "1", "b", "g", "{}") "f tool_calls\nDONE",
+         START CALL("0", "a", "f", "{}") "d {'content':'\\n'}\n" CALL("1", "b", "g",
+                                                                      "{}") "f tool_calls\nDONE",
          "<tool_use:f:aj({})><tool_use:g:bj({})>=tool_use" ZERO),
     CASE("text while a call is open waits for its end",
          START CALL("0", "a", "f", "{") "d {'content':'x'}\n" MORE("0", "}") "f tool_calls\nDONE",
@@ -237,6 +237,11 @@ static const struct reply_case to_chat[] = {
          "^r(a)r(b)d([{\"type\":\"reasoning.text\",\"text\":\"ab\",\"signature\":\"S\",\"index\":0,"
          "\"format\":\"x\"},{\"type\":\"reasoning.encrypted\",\"data\":\"D\",\"index\":1}])c(c)"
          "=stop."),
+    CASE("a call without an id begins when another one does",
+         START "d {'tool_calls':[{'index':0,'function':{'name':'f','arguments':'{}'}}]}\n" CALL(
+             "1", "b", "g", "{}") "f tool_calls\nDONE",
+         "^t0:f:call_b6f63f27d045da38e4332e9a"
+         "t0({})t1:g:bt1({})=tool_calls."),
     CASE("an error chunk, no [DONE]", START "d {'content':'a'}\n{'error':{'message':'m'}}\nDONE",
          "^c(a)!upstream_error:m"),
     CASE("citations",
