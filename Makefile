@@ -35,7 +35,9 @@ fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
 	@tools/setup lint
 	@tools/fuzz $(SECONDS) $(HARNESS)
 
-bench: build ## CPU time per request against nginx (needs nginx and wrk)
+bench: build ## CPU time per request against nginx (needs nginx and wrk); cost of conversions
+	@cmake --build build/release --target bench_convert
+	@build/release/bench/bench_convert
 	@bench/bench.py
 
 lint: ## style, format, static analysis, and a clang build
@@ -43,7 +45,7 @@ lint: ## style, format, static analysis, and a clang build
 	@tools/lint
 
 fmt: ## format the C files
-	clang-format-14 -i $$(find src tests fuzz -name '*.[ch]')
+	clang-format-14 -i $$(find src tests fuzz bench -name '*.[ch]')
 
 install: build ## into PREFIX=/usr/local
 	install -D build/release/cc-proxy $(DESTDIR)$(PREFIX)/bin/cc-proxy
