@@ -45,6 +45,18 @@ def load(path):
     return yaml.safe_load(text) or []
 
 
+def same(got, want):
+    """got is want, but an object with the member ".." in want may hold more than it lists."""
+    if isinstance(want, dict) and isinstance(got, dict):
+        names = want.keys() - {".."}
+        if not (names <= got.keys() if ".." in want else names == got.keys()):
+            return False
+        return all(same(got[name], want[name]) for name in names)
+    if isinstance(want, list) and isinstance(got, list):
+        return len(got) == len(want) and all(map(same, got, want))
+    return got == want
+
+
 def cases():
     for path in sorted((ROOT / "tests/golden").glob("*.yaml")):
         seen = {}
@@ -68,11 +80,13 @@ def sse(protocol, events):
 
 
 def source(case):
+    if "in_bytes" in case:
+        return case["in_bytes"].encode("latin-1")
     if "in_text" in case:
-        return case["in_text"]
+        return case["in_text"].encode()
     if case.get("kind") == "stream":
-        return sse(case["from"], case["in"])
-    return json.dumps(case["in"], ensure_ascii=False)
+        return sse(case["from"], case["in"]).encode()
+    return json.dumps(case["in"], ensure_ascii=False).encode()
 
 
 def run(case, tmp_path, *extra):
@@ -87,7 +101,7 @@ def run(case, tmp_path, *extra):
     elif case.get("kind") == "reply" and "--plain" not in case.get("args", []):
         command += ["--plain"]
     command += [str(a) for a in case.get("args", [])] + list(extra)
-    return subprocess.run(command, input=source(case).encode(), capture_output=True, timeout=60,
+    return subprocess.run(command, input=source(case), capture_output=True, timeout=60,
                           check=False)
 
 
@@ -131,13 +145,14 @@ def check_output(case, output):
         assert text not in output
     if not {"out", "has", "lacks"} & case.keys():
         return
-    value = events_of(output) if case.get("kind") == "stream" else exact(output)
+    streamed = case.get("kind") == "stream" and "--plain" not in case.get("args", [])
+    value = events_of(output) if streamed else exact(output)
     if "out" in case:
-        assert value == read(case["out"])
+        assert value == read(case["out"]) or same(value, read(case["out"]))
     for path, want in case.get("has", {}).items():
         found, got = pointer(value, path)
         assert found, f"{path} is not there: {output}"
-        assert got == read(want), path
+        assert got == read(want) or same(got, read(want)), path
     for path in case.get("lacks", []):
         assert not pointer(value, path)[0], f"{path} is there: {output}"
 
