@@ -214,8 +214,8 @@ static int read_common(struct convert *c)
     c->model = arena_str(&c->arena, model);
     c->model_sent = c->options.upstream_model.n > 0 ? c->options.upstream_model : c->model;
     c->request.stream = params_true(c, CHAT_PARAM_STREAM);
-    c->client_streams = c->request.stream;
-    c->asks_stream = (c->client_streams || c->options.upstream_streams) &&
+    c->client_streams = c->request.stream && !c->options.client_plain;
+    c->asks_stream = (c->request.stream || c->options.upstream_streams) &&
                      !c->options.upstream_never_streams && !c->options.count_only;
     return 0;
 }

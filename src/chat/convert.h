@@ -43,6 +43,7 @@ struct convert_options {
     int64_t now_s;               /* for `created` when the upstream says nothing */
     bool upstream_streams;       /* ask the upstream for a stream whatever the client asked */
     bool upstream_never_streams; /* never ask it */
+    bool client_plain;           /* the client did not ask for a stream, whatever the body says */
     bool same_vendor;            /* file ids of the client's protocol mean something upstream */
     bool strict;                 /* losses are errors */
     bool count_only;             /* a count_tokens / input_tokens body: no max_tokens, no stream */

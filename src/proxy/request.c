@@ -315,6 +315,7 @@ static void upstream_head(struct request *r, struct http_head *head)
         .raw = r->raw,
         .keep_coding = r->route.kind == ROUTE_PASS || r->send_body.p == buf_str(&r->body).p,
         .json = r->route.kind == ROUTE_JSON,
+        .version = r->anthropic_version,
         .converted = r->convert != NULL && r->upstream_protocol != r->route.protocol,
     };
     struct str query = rule.converted ? S("") : r->route.query;

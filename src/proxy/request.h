@@ -61,12 +61,13 @@ struct request {
     enum protocol upstream_protocol;
     bool raw;
     bool force_stream;
-    struct str send_body;      /* what goes upstream */
-    struct str upstream_model; /* asked for instead of `model`; empty: as it is */
-    bool strict;               /* losses of a conversion are errors */
-    struct convert *convert;   /* NULL: bodies pass in their own protocol */
-    struct buf converted;      /* the body that convert made */
-    bool repaired;             /* sent again without replayed reasoning */
+    struct str send_body;         /* what goes upstream */
+    struct str upstream_model;    /* asked for instead of `model`; empty: as it is */
+    struct str anthropic_version; /* for Messages upstreams of other clients */
+    bool strict;                  /* losses of a conversion are errors */
+    struct convert *convert;      /* NULL: bodies pass in their own protocol */
+    struct buf converted;         /* the body that convert made */
+    bool repaired;                /* sent again without replayed reasoning */
 
     /* the attempt */
     const struct upstream *upstream;

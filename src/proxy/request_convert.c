@@ -60,6 +60,7 @@ static struct convert *convert_for(struct request *r, const struct profile *prof
         .now_s = clock_unix_ms() / 1000,
         .upstream_streams = u->stream == UPSTREAM_STREAM_ALWAYS,
         .upstream_never_streams = u->stream == UPSTREAM_STREAM_NEVER,
+        .client_plain = !r->wants_stream,
         .strict = r->strict,
         .drop_reasoning = r->repaired,
         .reply_limit_bytes = r->worker->config->max_event_bytes,
@@ -74,6 +75,7 @@ int request_convert(struct request *r)
     request_convert_free(r);
     upstream_profile(r->upstream, r->upstream_model.n > 0 ? r->upstream_model : r->model, &profile);
     r->convert = convert_for(r, &profile);
+    r->anthropic_version = arena_str(&r->arena, profile.anthropic_version);
     buf_init(&r->converted, r->worker->config->max_body_bytes * GROWTH);
     bool streams = r->wants_stream;
     if (r->upstream_protocol == r->route.protocol)

@@ -1,6 +1,7 @@
 #include "request_log.h"
 
 #include "clock.h"
+#include "convert.h"
 #include "dump.h"
 #include "err.h"
 #include "log.h"
@@ -239,21 +240,23 @@ void request_log_done(struct request *r)
     if (model.n == 0 && y != NULL)
         model = str_of(y->watch.model);
     bool sent = r->attempts > 0;
-    log_write_as(LOG_INFO, logger(r), "request_done", F("request_id", r->id),
-                 F("method", r->head.method), F("path", r->route.path), F("status", r->status),
-                 F("ended", r->ended),
-                 F(r->adapter != NULL ? "adapter" : "",
-                   r->adapter != NULL ? adapter_name(r->adapter) : S("")),
-                 F(model.n > 0 ? "model" : "", model),
-                 F(sent ? "upstream" : "", sent ? r->upstream->base_url : S("")),
-                 F(sent ? "attempts" : "", r->attempts),
-                 F(r->first_byte_ns > 0 ? "ttfb_ms" : "", ms_since(r->begin_ns, r->first_byte_ns)),
-                 F("duration_ms", ms_since(r->begin_ns, now)), F("bytes_in", r->bytes_in),
-                 F("bytes_out", r->bytes_out), count_field("input_tokens", u->input_tokens),
-                 count_field("output_tokens", u->output_tokens),
-                 count_field("cache_read_tokens", u->cache_read_tokens),
-                 count_field("cache_write_tokens", u->cache_write_tokens),
-                 F(r->err != 0 ? "error" : "", r->err != 0 ? err_row(r->err)->name : ""));
+    struct str warnings = r->convert != NULL ? convert_warnings(r->convert) : S("");
+    log_write_as(
+        LOG_INFO, logger(r), "request_done", F("request_id", r->id), F("method", r->head.method),
+        F("path", r->route.path), F("status", r->status), F("ended", r->ended),
+        F(r->adapter != NULL ? "adapter" : "",
+          r->adapter != NULL ? adapter_name(r->adapter) : S("")),
+        F(model.n > 0 ? "model" : "", model),
+        F(sent ? "upstream" : "", sent ? r->upstream->base_url : S("")),
+        F(r->convert != NULL ? "converted_to" : "", protocol_name(r->upstream_protocol)),
+        F(warnings.n > 0 ? "warnings" : "", warnings), F(sent ? "attempts" : "", r->attempts),
+        F(r->first_byte_ns > 0 ? "ttfb_ms" : "", ms_since(r->begin_ns, r->first_byte_ns)),
+        F("duration_ms", ms_since(r->begin_ns, now)), F("bytes_in", r->bytes_in),
+        F("bytes_out", r->bytes_out), count_field("input_tokens", u->input_tokens),
+        count_field("output_tokens", u->output_tokens),
+        count_field("cache_read_tokens", u->cache_read_tokens),
+        count_field("cache_write_tokens", u->cache_write_tokens),
+        F(r->err != 0 ? "error" : "", r->err != 0 ? err_row(r->err)->name : ""));
 }
 
 void request_log_refused(const struct worker_listener *l, int status, struct str id, struct str why)
