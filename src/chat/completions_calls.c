@@ -148,9 +148,9 @@ static int feed(struct convert *c, struct completions_calls *calls, int64_t inde
 
     int e = k == calls->current ? 0 : start_others(c, calls, k);
     calls->current = k;
-    if (e == 0 && !k->started && k->id.n > 0 && k->name.n > 0)
-        e = start(c, k);
-    return e == 0 ? add_piece(c, k, piece) : e;
+    if (e == 0)
+        e = add_piece(c, k, piece);
+    return e == 0 && !k->started && k->id.n > 0 && k->name.n > 0 ? start(c, k) : e;
 }
 
 int completions_calls_feed(struct convert *c, struct completions_calls *calls,

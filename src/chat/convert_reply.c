@@ -176,7 +176,7 @@ static int decode_body(struct convert *c, struct str body)
         return r == 0 && !c->ended ? E_UPSTREAM_EVENT : r;
     }
     struct event_error error;
-    error_of(&c->doc, &c->scratch, root, 0, &error);
+    error_of(&c->doc, &c->scratch, root, 200, &error);
     return emit_error(c, error.status, error.type, error.code, error.message);
 }
 

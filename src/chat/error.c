@@ -110,11 +110,14 @@ void error_of(struct json_edit *e, struct arena *a, struct json_node *root, int 
     struct json_node *details = object ? find(e, n, S("details")) : NULL;
     if (code.n == 0 && details != NULL && json_type(details) == JSON_OBJECT)
         code = string_in(e, details, S("error_code"));
+    bool body = status == 200;
+    if (body)
+        status = 0;
     if (status == 0 && object)
         status = (int)number_in(e, n, S("code"));
     if (status == 0 && object)
         status = (int)number_in(e, n, S("status"));
-    if (status == 0)
+    if (status == 0 && !body)
         status = status_of(type, code);
     struct event_error error = {
         .status = status == 0 ? 502 : status,

@@ -15,7 +15,9 @@
 
 /* Reads whatever stands for an error in a body or an event: {"error":{..}}, {"error":"text"},
  * {"type":"error",..}, {"code":..,"message":..}, {"message":..}, {"detail":[..]}, [{"error":..}]
- * (E127, E213).  status: what is known from HTTP, else 0: then by the error's own type and code. */
+ * (E127, E213).  status: what is known from HTTP; 200 (an error
+ * body with a good status): the number in it, else 502 (A5.2); 0 (an event): the number in it, else
+ * by its type and code. */
 void error_of(struct json_edit *e, struct arena *a, struct json_node *root, int status,
               struct event_error *ret);
 
