@@ -401,6 +401,15 @@ void relay_begin(struct request *r, const struct http_head *head)
         r->first_byte_ns = clock_mono_ns();
 }
 
+int64_t relay_open_ns(const struct request *r)
+{
+    enum { CONVERTED_MS_MAX = 10 * 1000 }; /* C4.0: there is a first event to wait for */
+    int64_t ms = r->worker->config->stream_open_ms;
+    if (r->convert != NULL && ms > CONVERTED_MS_MAX)
+        ms = CONVERTED_MS_MAX;
+    return ms == 0 ? 0 : r->sent_ns + ms * NS_PER_MS;
+}
+
 void relay_open(struct request *r)
 {
     r->relay = relay_new(r);

@@ -63,7 +63,9 @@ struct relay {
 
 /* The upstream's head has come. */
 void relay_begin(struct request *r, const struct http_head *head);
-/* No head has come within STREAM_OPEN_SECONDS: 200 and a comment now. */
+/* When the client's stream begins without the upstream's status or first content; 0: never. */
+int64_t relay_open_ns(const struct request *r);
+/* It is time: 200 and a comment now. */
 void relay_open(struct request *r);
 void relay_bytes(struct request *r, struct str bytes);
 void relay_end(struct request *r);

@@ -234,8 +234,28 @@ static int64_t settle(struct request *r, int64_t now_ns)
     return 0;
 }
 
+/* The upstream has begun, but says nothing that counts: the head and what is held go out. */
+static int64_t open_late(struct request *r, int64_t now_ns)
+{
+    int64_t due = relay_open_ns(r);
+    bool waits = r->status == 0 && r->relay->mode == RELAY_CONVERT &&
+                 convert_client_streams(r->convert) && r->relay->shape != RELAY_SHAPE_WHOLE;
+    if (!waits || due == 0 || now_ns < due)
+        return waits ? due : 0;
+    convert_open(r->convert);
+    flush(r);
+    relay_put(r, reply_ping(r->route.protocol, convert_created(r->convert)));
+    return 0;
+}
+
 int64_t relay_convert_tick(struct request *r, int64_t now_ns)
 {
-    int64_t due = settle(r, now_ns), next = due == 0 ? ping(r, now_ns) : 0;
-    return next != 0 && (due == 0 || next < due) ? next : due;
+    int64_t (*const looks[])(struct request *, int64_t) = { settle, open_late, ping };
+    int64_t due = 0;
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+        int64_t next = looks[i](r, now_ns);
+        if (next != 0 && (due == 0 || next < due))
+            due = next;
+    }
+    return due;
 }

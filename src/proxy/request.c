@@ -339,7 +339,7 @@ static void arm_tick(struct request *r, int64_t due_ns)
 
 static bool may_open_stream(const struct request *r)
 {
-    return r->wants_stream && r->relay == NULL && r->worker->config->stream_open_ms > 0 &&
+    return r->wants_stream && r->relay == NULL && relay_open_ns(r) > 0 &&
            r->route.kind == ROUTE_JSON && r->route.endpoint != ENDPOINT_COUNT_TOKENS &&
            r->route.endpoint != ENDPOINT_COMPACT;
 }
@@ -366,7 +366,7 @@ static void on_tick(void *ctx)
         earlier(&due, limit);
     }
     if (may_open_stream(r)) {
-        int64_t open = r->sent_ns + c->stream_open_ms * NS_PER_MS;
+        int64_t open = relay_open_ns(r);
         if (now >= open)
             relay_open(r);
         else
@@ -452,9 +452,8 @@ static void on_upstream_head(void *ctx, const struct http_head *head)
 static void on_upstream_body(void *ctx, struct str bytes)
 {
     struct request *r = ctx;
-    bool held = r->status == 0;
     relay_bytes(r, bytes);
-    if (held && r->status != 0 && r->step == &STEP_relay && r->exchange != NULL &&
+    if (r->adapting != NULL && r->status != 0 && r->exchange != NULL &&
         exchange_body_taken(r->exchange))
         drop_work(r);
 }
