@@ -233,6 +233,7 @@ struct chat_request {
     struct chat_message *messages, *last;
     uint32_t message_count;
     struct chat_tool *tools, *last_tool;
+    bool tools_lost; /* the client declared one that is left out */
     struct chat_tool_choice choice;
     struct chat_reasoning_ask reasoning;
     struct chat_output_format format;

@@ -2,6 +2,7 @@
 
 #include "member.h"
 #include "params.h"
+#include "tools.h"
 
 /* ---- tools ---- */
 
@@ -56,7 +57,7 @@ static int decode_tool(struct convert *c, struct json_node *e, int64_t n)
     if (str_eq(type, S("custom")))
         return add_custom(c, member_node(c, e, S("custom")), e,
                           chat_path(c, path, -1, S("custom")));
-    return convert_warn(c, "dropped", path); /* 0.4: an unknown tool is left out */
+    return tools_leave_out(c, path);
 }
 
 /* {"type":"approximate","approximate":{..}}; the neutral form is flat. */

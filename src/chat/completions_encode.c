@@ -170,10 +170,10 @@ static struct str choice_word(enum chat_choice kind)
 static void write_allowed(struct convert *c, struct json_out *o)
 {
     const struct chat_tool_choice *choice = &c->request.choice;
-    struct names allowed;
-    names_init(&allowed, c->temp);
-    for (uint32_t i = 0; i < choice->allowed_count; i++)
-        (void)names_add(&allowed, choice->allowed[i]);
+    struct names tools;
+    names_init(&tools, c->temp);
+    for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
+        *names_slot(&tools, t->upstream_name) = t;
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
     json_out_name(o, S("allowed_tools"));
@@ -181,9 +181,11 @@ static void write_allowed(struct convert *c, struct json_out *o)
     json_out_member_str(o, S("mode"), choice_word(choice->kind));
     json_out_name(o, S("tools"));
     json_out_array(o);
-    for (const struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
-        if (t->kind != CHAT_TOOL_WEB_SEARCH && names_find(&allowed, t->upstream_name) != NULL)
+    for (uint32_t i = 0; i < choice->allowed_count; i++) {
+        const struct chat_tool *t = names_find(&tools, choice->allowed[i]);
+        if (t != NULL && t->kind != CHAT_TOOL_WEB_SEARCH)
             write_named(o, tools_upstream_kind(c, t->kind) == CHAT_TOOL_CUSTOM, t->upstream_name);
+    }
     json_out_array_end(o);
     json_out_object_end(o);
     json_out_object_end(o);

@@ -2,6 +2,7 @@
 
 #include "member.h"
 #include "params.h"
+#include "tools.h"
 
 /* Tools that the client executes and whose schema both sides know (C1.5). */
 static const struct builtin {
@@ -107,7 +108,7 @@ int messages_decode_tool(struct convert *c, struct json_node *n, struct str path
     }
     if (str_starts(type, S("tool_search_tool_")))
         return 0; /* the tools that it would find are sent as they are */
-    return convert_warn(c, "dropped", path);
+    return tools_leave_out(c, path);
 }
 
 static int decode_choice(struct convert *c, struct json_node *n)

@@ -3,6 +3,7 @@
 
 #include "member.h"
 #include "params.h"
+#include "tools.h"
 
 /* A tool that is about to be read: its node, where it stands, and the namespace around it. */
 struct declared {
@@ -81,11 +82,6 @@ static int read_custom(struct convert *c, const struct declared *d)
 
 /* ---- built-in tools ---- */
 
-static int leave_out(struct convert *c, const struct declared *d)
-{
-    return convert_warn(c, "dropped", declared_path(c, d, S("")));
-}
-
 static int read_local_shell(struct convert *c, const struct declared *d)
 {
     (void)d;
@@ -98,7 +94,7 @@ static int read_shell(struct convert *c, const struct declared *d)
 {
     struct json_node *environment = member_node(c, d->node, S("environment"));
     if (environment != NULL && !member_is(c, environment, S("type"), S("local")))
-        return leave_out(c, d);
+        return tools_leave_out(c, declared_path(c, d, S("")));
     add_tool(c, CHAT_TOOL_SHELL, S("shell"));
     return 0;
 }
@@ -171,7 +167,7 @@ static int read_tool(struct convert *c, const struct declared *d)
         return convert_reject(c, declared_path(c, d, S("")), "must be an object");
     const struct tool_row *row = find_kind(member_str(c, d->node, S("type")));
     if (row == NULL || (d->space.n > 0 && !row->in_namespace))
-        return leave_out(c, d);
+        return tools_leave_out(c, declared_path(c, d, S("")));
     return row->read(c, d);
 }
 

@@ -170,13 +170,18 @@ struct text tools_description(struct convert *c, const struct chat_tool *t)
 
 /* ---- the request's tools ---- */
 
+int tools_leave_out(struct convert *c, struct str path)
+{
+    c->request.tools_lost = true;
+    return convert_warn(c, "dropped", path);
+}
+
 struct prepare {
     struct convert *c;
     struct names declared; /* client's name -> struct chat_tool, of those that stay */
     struct names known;    /* client's name -> struct known */
     struct names taken;    /* upstream's names */
     size_t name_max;
-    bool lost; /* the client declared one that is left out */
 };
 
 /* A row of c->tools, which may move. */
@@ -214,7 +219,7 @@ static void declare(struct prepare *p, bool spaces)
 static int warn_lost(struct prepare *p, const struct chat_tool *t)
 {
     struct convert *c = p->c;
-    p->lost = true;
+    c->request.tools_lost = true;
     if (t->kind == CHAT_TOOL_WEB_SEARCH && c->options.client == PROTOCOL_CHAT)
         return convert_warn(c, "dropped", S("web_search_options"));
     struct str name = client_name(c->temp, t->space, t->name, t->kind);
@@ -456,7 +461,7 @@ static int prepare_choice(struct prepare *p)
     for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
         if (can_be_chosen(c, t))
             return 0;
-    if (ch->kind == CHAT_CHOICE_ANY && p->lost)
+    if (ch->kind == CHAT_CHOICE_ANY && c->request.tools_lost)
         return convert_reject(c, S("tool_choice"),
                               "requires a call, but the upstream gets none of the tools");
     *ch = (struct chat_tool_choice){ .kind = CHAT_CHOICE_ABSENT };

@@ -12,6 +12,9 @@
 
 #include "codec.h"
 
+/* For decoders: a declared tool that has no neutral form is left out (0.4). */
+int tools_leave_out(struct convert *c, struct str path) MUST_CHECK;
+
 /* After decoding: flattens namespaces, leaves out what the upstream's protocol and profile cannot
  * take (warnings; 400 when the choice forces it), applies allowed_tools where the upstream has
  * none, drops second tools of one name, gives tools, calls in the history and the choice their
