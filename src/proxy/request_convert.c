@@ -17,7 +17,7 @@ static bool is_chat(const struct request *r)
 bool request_convert_needed(const struct request *r)
 {
     const struct upstream *u = r->upstream;
-    if (!is_chat(r) || r->raw)
+    if (!is_chat(r))
         return false;
     if (r->upstream_protocol != r->route.protocol)
         return true;
@@ -73,6 +73,10 @@ int request_convert(struct request *r)
     struct profile profile;
     struct adapter_request *ar = r->adapting;
     request_convert_free(r);
+    if (ar->edit ==
+        NULL) /* in a coding that we do not know; only a raw adapter lets it come here */
+        return E_UNKNOWN_CODING;
+    r->raw = false;
     upstream_profile(r->upstream, r->upstream_model.n > 0 ? r->upstream_model : r->model, &profile);
     r->convert = convert_for(r, &profile);
     r->anthropic_version = arena_str(&r->arena, profile.anthropic_version);
