@@ -34,6 +34,9 @@ struct codec {
 
     int (*decode_request)(struct convert *c, struct json_node *root);
     int (*encode_request)(struct convert *c, struct json_out *o);
+    /* Of a body that goes upstream as it is: what the reply needs to know of it.  Refuses
+     * nothing. */
+    void (*adopt_request)(struct convert *c, struct json_node *root);
 
     const size_t *decoder_size;
     void (*decoder_init)(struct convert *c, void *decoder);
@@ -58,6 +61,7 @@ const struct codec *codec_of(enum protocol p); /* the rows are in codec.c */
 #define CODEC_FUNCTIONS(name)                                                                    \
     int name##_decode_request(struct convert *c, struct json_node *root) MUST_CHECK;             \
     int name##_encode_request(struct convert *c, struct json_out *o) MUST_CHECK;                 \
+    void name##_adopt_request(struct convert *c, struct json_node *root);                        \
     void name##_decoder_init(struct convert *c, void *decoder);                                  \
     int name##_decode_event(struct convert *c, void *decoder, struct str event,                  \
                             struct json_node *root) MUST_CHECK;                                  \

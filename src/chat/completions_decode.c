@@ -331,3 +331,11 @@ int completions_decode_request(struct convert *c, struct json_node *root)
         r = steps[i](c);
     return r < 0 ? r : completions_decode_messages(c, params_node(c, CHAT_PARAM_MESSAGES));
 }
+
+void completions_adopt_request(struct convert *c, struct json_node *root)
+{
+    struct json_node *options = member_node(c, root, S("stream_options"));
+    c->include_usage = member_true(c, options, S("include_usage"));
+    c->legacy_functions =
+        member_node(c, root, S("functions")) != NULL && member_node(c, root, S("tools")) == NULL;
+}

@@ -270,7 +270,10 @@ int convert_adopt(struct convert *c, struct arena *work, struct str body, bool c
         struct json_node *root = json_root(&c->doc);
         c->model = c->model_sent = arena_str(&c->arena, member_str(c, root, S("model")));
         c->client_streams = client_streams;
-        c->asks_stream = member_true(c, root, S("stream"));
+        c->asks_stream = c->options.upstream_streams ||
+                         (member_true(c, root, S("stream")) && !c->options.upstream_never_streams);
+        if (c->client == c->upstream)
+            c->client->adopt_request(c, root);
     }
     c->temp = NULL;
     return r;

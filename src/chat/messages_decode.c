@@ -176,3 +176,9 @@ int messages_decode_request(struct convert *c, struct json_node *root)
         r = decode_thread(c);
     return r;
 }
+
+void messages_adopt_request(struct convert *c, struct json_node *root)
+{
+    (void)root;
+    c->wants_web_search = true; /* its own protocol: a search is there because it was wanted */
+}

@@ -173,3 +173,9 @@ int responses_decode_request(struct convert *c, struct json_node *root)
         r = responses_read_choice(c);
     return r < 0 ? r : read_input(c);
 }
+
+void responses_adopt_request(struct convert *c, struct json_node *root)
+{
+    keep_echo(c, root);
+    c->wants_web_search = true; /* its own protocol: a search is there because it was wanted */
+}

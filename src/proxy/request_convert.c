@@ -82,12 +82,14 @@ int request_convert(struct request *r)
     r->anthropic_version = arena_str(&r->arena, profile.anthropic_version);
     buf_init(&r->converted, r->worker->config->max_body_bytes * GROWTH);
     bool streams = r->wants_stream;
-    if (r->upstream_protocol == r->route.protocol)
-        ask_stream(r, !streams);
     struct str body = json_edit_text(ar->edit);
-    if (r->upstream_protocol == r->route.protocol || speaks_upstream(r)) {
-        r->send_body = body;
-        return convert_adopt(r->convert, &r->work, body, streams);
+    bool same = r->upstream_protocol == r->route.protocol;
+    if (same || speaks_upstream(r)) {
+        int e = convert_adopt(r->convert, &r->work, body, streams);
+        if (same)
+            ask_stream(r, !streams);
+        r->send_body = json_edit_text(ar->edit);
+        return e;
     }
     int e = convert_request(r->convert, &r->work, body, &r->converted);
     if (e == E_BAD_REQUEST)
