@@ -85,7 +85,7 @@ static void plan_call(struct mock_plan *p)
     if (!ask->tool_custom) {
         struct buf args;
         buf_init(&args, SIZE_MAX);
-        mock_fill_schema(&args, ask->tool_schema);
+        mock_fill_schema(&args, ask->tool_name, ask->tool_schema);
         input = arena_str(p->arena, buf_str(&args));
         buf_done(&args);
     }

@@ -226,14 +226,42 @@ static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth
         buf_add(out, is_command(name) ? S("\"" SHELL_COMMAND "\"") : S("\"text\""));
 }
 
+/* What tools with free text take; "text" is fine for all others. */
+static const struct {
+    struct str tool, input;
+} inputs[] = {
+    /* Codex's shell in code mode */
+    { S_INIT("exec"), S_INIT("text(await tools.exec_command({ cmd: \"" SHELL_COMMAND "\" }));\n") },
+    { S_INIT("apply_patch"),
+      S_INIT("*** Begin Patch\n*** Add File: mock-patch.txt\n+mock-patch-42\n*** End Patch\n") },
+};
+
+bool mock_is_tool(struct str name, struct str asked)
+{
+    return str_eq(name, asked) ||
+           (asked.n > 0 && name.n > asked.n + 2 && str_ends(name, asked) &&
+            str_eq(str_slice(name, name.n - asked.n - 2, name.n - asked.n), S("__")));
+}
+
 struct str mock_tool_input(struct str tool)
 {
-    if (str_eq(tool, S("exec"))) /* Codex's shell in code mode */
-        return S("text(await tools.exec_command({ cmd: \"" SHELL_COMMAND "\" }));\n");
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
+        if (mock_is_tool(tool, inputs[i].tool))
+            return inputs[i].input;
     return S("text");
 }
 
-void mock_fill_schema(struct buf *out, yyjson_val *schema)
+/* A proxy makes a function of a tool that takes free text: {"input":"..."}. */
+static bool takes_only_input(yyjson_val *schema)
 {
-    fill_object(out, schema, 0); /* arguments are an object, whatever the schema says */
+    yyjson_val *properties = json_member(schema, S("properties"));
+    return yyjson_obj_size(properties) == 1 && json_member(properties, S("input")) != NULL;
+}
+
+void mock_fill_schema(struct buf *out, struct str tool, yyjson_val *schema)
+{
+    if (takes_only_input(schema))
+        mock_json(out, "{\"input\":$s}", mock_tool_input(tool));
+    else
+        fill_object(out, schema, 0); /* arguments are an object, whatever the schema says */
 }

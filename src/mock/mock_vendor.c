@@ -33,7 +33,7 @@ static struct str tool_asked_for(const struct mock_ask *ask)
 bool mock_takes_tool(const struct mock_ask *ask, struct str name)
 {
     struct str asked = tool_asked_for(ask);
-    return name.n > 0 && (asked.n == 0 || str_eq(asked, name));
+    return name.n > 0 && (asked.n == 0 || mock_is_tool(name, asked));
 }
 
 bool mock_is_filled_array(yyjson_val *object, struct str name)
