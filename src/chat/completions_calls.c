@@ -154,11 +154,11 @@ static int feed(struct convert *c, struct completions_calls *calls, int64_t inde
 }
 
 int completions_calls_feed(struct convert *c, struct completions_calls *calls,
-                           struct json_node *entry)
+                           struct json_node *entry, int64_t place)
 {
     struct json_node *custom = member_node(c, entry, S("custom"));
     struct json_node *function = member_node(c, entry, S("function"));
-    int64_t index = member_i64(c, entry, S("index"));
+    int64_t index = place >= 0 ? place : member_i64(c, entry, S("index"));
     return feed(c, calls, index < 0 ? INDEX_NONE : index, member_str(c, entry, S("id")),
                 custom != NULL ? custom : function, custom != NULL);
 }

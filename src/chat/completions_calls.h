@@ -20,9 +20,10 @@ struct completions_calls {
     unsigned count;
 };
 
-/* One entry of tool_calls. */
+/* One entry of tool_calls.  place: of a whole message, where each entry is a call of its own even
+ * when two have the same id; -1 in a delta, whose entries name their call. */
 int completions_calls_feed(struct convert *c, struct completions_calls *calls,
-                           struct json_node *entry) MUST_CHECK;
+                           struct json_node *entry, int64_t place) MUST_CHECK;
 /* The legacy function_call. */
 int completions_calls_feed_legacy(struct convert *c, struct completions_calls *calls,
                                   struct json_node *function) MUST_CHECK;

@@ -201,7 +201,7 @@ static int annotations(struct convert *c, struct decoder *d, struct json_node *l
 
 /* ---- calls ---- */
 
-static int calls(struct convert *c, struct decoder *d, struct json_node *delta)
+static int calls(struct convert *c, struct decoder *d, struct json_node *delta, bool whole)
 {
     struct json_node *list = member_node(c, delta, S("tool_calls"));
     struct json_node *legacy = member_node(c, delta, S("function_call"));
@@ -211,9 +211,10 @@ static int calls(struct convert *c, struct decoder *d, struct json_node *delta)
     int e = content_end(c, d);
     if (e == 0)
         e = close_part(c, d, false);
+    int64_t place = 0;
     for (struct json_node *n = first; e == 0 && n != NULL; n = json_next(n))
         if (json_type(n) == JSON_OBJECT)
-            e = completions_calls_feed(c, &d->calls, n);
+            e = completions_calls_feed(c, &d->calls, n, whole ? place++ : -1);
     if (e == 0 && legacy != NULL)
         e = completions_calls_feed_legacy(c, &d->calls, legacy);
     return e;
@@ -319,7 +320,7 @@ static int finish(struct convert *c, struct decoder *d, struct json_node *choice
 /* ---- chunks ---- */
 
 /* Reads a delta, or a message. */
-static int delta(struct convert *c, struct decoder *d, struct json_node *node)
+static int delta(struct convert *c, struct decoder *d, struct json_node *node, bool whole)
 {
     int e = reasoning(c, d, node);
     if (e == 0)
@@ -328,15 +329,16 @@ static int delta(struct convert *c, struct decoder *d, struct json_node *node)
         e = add(c, d, PART_REFUSAL, member_inside(c, node, S("refusal")));
     if (e == 0)
         e = annotations(c, d, member_node(c, node, S("annotations")));
-    return e == 0 ? calls(c, d, node) : e;
+    return e == 0 ? calls(c, d, node, whole) : e;
 }
 
 static int choice_delta(struct convert *c, struct decoder *d, struct json_node *choice)
 {
     struct json_node *node = member_node(c, choice, S("delta"));
-    if (node == NULL)
+    bool whole = node == NULL;
+    if (whole)
         node = member_node(c, choice, S("message"));
-    return delta(c, d, node);
+    return delta(c, d, node, whole);
 }
 
 /* In a stream a choice that is not the first is ignored; a whole reply's lowest one is read. */
