@@ -17,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
+#include "notify.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "upstreams.h"
@@ -40,7 +41,8 @@ struct supervisor {
     bool reload_again, stopping;
     int exit_code;
     int64_t respawn_ms;
-    struct timeout respawn, settle;
+    struct timeout respawn, settle, alive;
+    struct notify notify;
     uv_signal_t signals[4];
     int signals_n;
     struct files files;
@@ -92,8 +94,10 @@ static void end_if_empty(struct supervisor *s)
 
 static void stop(struct supervisor *s, int signal, int exit_code)
 {
-    if (!s->stopping)
+    if (!s->stopping) {
         s->exit_code = exit_code;
+        notify_stopping(&s->notify);
+    }
     s->stopping = true;
     timeout_clear(&s->loop, &s->respawn);
     children_leave(&s->children, signal, 0, INT_MAX);
@@ -114,6 +118,7 @@ static void generation_serves(struct supervisor *s)
         log_write(LOG_INFO, "reload_complete", F("generation", s->generation));
     }
     s->config = s->pending;
+    notify_ready(&s->notify);
     if (!timeout_armed(&s->respawn)) /* one may have died while others were starting */
         timeout_set(&s->loop, &s->respawn, 0);
     if (s->reload_again) {
@@ -143,6 +148,7 @@ static void reload_failed(struct supervisor *s)
     sockets_restore(&s->sockets, &s->old_sockets);
     config_done(&s->pending);
     s->generation--; /* the serving one is the newest again */
+    notify_ready(&s->notify);
     if (s->reload_again) {
         s->reload_again = false;
         timeout_set(&s->loop, &s->settle, 0);
@@ -230,15 +236,18 @@ static void begin_reload(struct supervisor *s)
     }
     buf_init(&error, 16 * 1024);
     log_write(LOG_INFO, "reload_starting", F("generation", s->generation + 1));
+    notify_reloading(&s->notify);
     int e = load(s, &s->pending, &error, &adapters);
     if (e == 0)
         watch_files(s, &s->pending);
     if (e < 0) {
         log_write(LOG_ERROR, adapters ? "adapters_reload_failed" : "reload_failed",
                   F("error", buf_str(&error)));
+        notify_ready(&s->notify);
     } else if ((e = sockets_reopen(&s->sockets, &s->old_sockets, &s->pending, &error)) < 0) {
         log_write(LOG_ERROR, "reload_failed", F("error", buf_str(&error)));
         config_done(&s->pending);
+        notify_ready(&s->notify);
     } else if (start_generation(s) < 0) {
         reload_failed(s);
     }
@@ -328,6 +337,15 @@ static void on_signal(uv_signal_t *handle, int signal)
     stop(s, signal == SIGTERM && !s->stopping ? SIGTERM : SIGINT, 0);
 }
 
+/* The service manager's watchdog: this loop turns. */
+static void on_alive(void *ctx)
+{
+    struct supervisor *s = ctx;
+    notify_alive(&s->notify);
+    if (notify_watchdog_ns(&s->notify) > 0)
+        timeout_set(&s->loop, &s->alive, notify_watchdog_ns(&s->notify));
+}
+
 static void watch_signals(struct supervisor *s)
 {
     static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
@@ -374,6 +392,8 @@ static void teardown(struct supervisor *s)
 {
     timeout_clear(&s->loop, &s->respawn);
     timeout_clear(&s->loop, &s->settle);
+    timeout_clear(&s->loop, &s->alive);
+    notify_done(&s->notify);
     for (int i = 0; i < s->signals_n; i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     files_stop(&s->files);
@@ -404,6 +424,10 @@ int supervisor_run(struct supervisor_settings *settings)
     files_init(&s->files, &s->loop.uv, on_file_change, s);
     timeout_init(&s->respawn, on_respawn, s);
     timeout_init(&s->settle, on_settle, s);
+    timeout_init(&s->alive, on_alive, s);
+    notify_init(&s->notify, settings->sources.environment);
+    if (notify_watchdog_ns(&s->notify) > 0)
+        on_alive(s);
     buf_init(&error, 16 * 1024);
     int e = start(s, &error);
     if (e < 0) {

@@ -574,3 +574,51 @@ def test_secrets_are_not_in_proc(sim):
             for name in ("environ", "cmdline"):
                 with open(f"/proc/{pid}/{name}", "rb") as f:
                     assert CANARY.encode() not in f.read(), (pid, name)
+
+
+class Manager:
+    """A service manager's end of sd_notify(3)."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(10)
+        self.path = path.replace("\0", "@")
+
+    def next(self, wanted):
+        """The next message that says something else than that the process is alive."""
+        while True:
+            said = dict(line.split("=", 1) for line in self.socket.recv(4096).decode().split("\n"))
+            if wanted in said:
+                return said
+            assert "WATCHDOG" in said, said
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_service_manager_is_told(tmp_path, abstract):
+    path = f"\0cc-proxy-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    manager = Manager(path)
+    adapters = tmp_path / "adapters.json"
+    adapters.write_text('{"adapters": []}')
+    with Proxy(env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "200000"},
+               ADAPTERS_FILE=adapters) as p:
+        assert manager.next("READY")["READY"] == "1"
+        assert manager.next("WATCHDOG")["WATCHDOG"] == "1"
+        p.kill(signal.SIGHUP)
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        assert abs(int(manager.next("RELOADING")["MONOTONIC_USEC"]) - before) < 10_000_000
+        assert manager.next("READY")["READY"] == "1"
+        adapters.write_text("{")
+        p.kill(signal.SIGHUP)  # refused: the old configuration goes on serving
+        assert manager.next("RELOADING") and manager.next("READY")["READY"] == "1"
+        p.kill(signal.SIGTERM)
+        assert manager.next("STOPPING")["STOPPING"] == "1"
+
+
+def test_watchdog_of_another_process_is_left_alone(tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    with Proxy(env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"}):
+        assert manager.next("READY")
+        manager.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            manager.socket.recv(100)
