@@ -138,17 +138,32 @@ def warnings_of(stderr):
     return []
 
 
+def shown(protocol, events):
+    """The text that a client shows while the stream comes."""
+    text = ""
+    for event in events:
+        if protocol == "messages":
+            text += event.get("delta", {}).get("text", "")
+        elif protocol == "responses":
+            text += event["delta"] if event["type"] == "response.output_text.delta" else ""
+        elif event != "[DONE]":
+            text += "".join(c["delta"].get("content") or "" for c in event.get("choices", []))
+    return text
+
+
 def check_output(case, output):
     for text in case.get("out_text", []):
         assert text in output
     for text in case.get("lacks_text", []):
         assert text not in output
-    if not {"out", "has", "lacks"} & case.keys():
+    if not {"out", "has", "lacks", "shows"} & case.keys():
         return
     streamed = case.get("kind") == "stream" and "--plain" not in case.get("args", [])
     value = events_of(output) if streamed else exact(output)
     if "out" in case:
         assert value == read(case["out"]) or same(value, read(case["out"]))
+    if "shows" in case:
+        assert shown(case["to"], value) == case["shows"]
     for path, want in case.get("has", {}).items():
         found, got = pointer(value, path)
         assert found, f"{path} is not there: {output}"
