@@ -108,6 +108,7 @@ struct convert {
     bool unwrap_value;     /* the output schema was wrapped in {"value":..} */
     struct convert_tool *tools;
     uint32_t tool_count, tool_cap;
+    int64_t estimate;  /* count_only: tokens, see estimate.h */
     struct text *stop; /* the request's stop sequences */
     uint32_t stop_count;
     struct str echo[CHAT_PARAM_COUNT]; /* Responses clients: raw values to repeat; may be empty */

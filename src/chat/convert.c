@@ -6,6 +6,7 @@
 
 #include "codec.h"
 #include "err.h"
+#include "estimate.h"
 #include "flow.h"
 #include "json.h"
 #include "mem.h"
@@ -236,9 +237,9 @@ static void keep(struct convert *c)
                      !c->options.count_only;
 }
 
-int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
+/* The client's body into c->request. */
+static int read_request(struct convert *c, struct arena *work, struct str body)
 {
-    struct json_out o;
     c->request = (struct chat_request){ .max_tokens = -1, .format.strict = CHAT_ABSENT };
     int r = parse(c, work, without_bom(body));
     if (r == 0)
@@ -247,6 +248,21 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
         r = read_common(c);
     if (r == 0)
         r = c->client->decode_request(c, json_root(&c->doc));
+    if (r == 0 && c->options.count_only)
+        c->estimate = estimate_request(&c->request);
+    return r;
+}
+
+static void forget_request(struct convert *c)
+{
+    c->request = (struct chat_request){ .max_tokens = -1 };
+    c->temp = NULL;
+}
+
+int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
+{
+    struct json_out o;
+    int r = read_request(c, work, body);
     if (r == 0)
         keep(c);
     if (r == 0)
@@ -258,9 +274,25 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
         r = c->upstream->encode_request(c, &o);
     if (r == 0 && out->overflow)
         r = E_TOO_LARGE;
-    c->request = (struct chat_request){ .max_tokens = -1 };
-    c->temp = NULL;
+    forget_request(c);
     return r;
+}
+
+int convert_count(struct convert *c, struct arena *work, struct str body)
+{
+    must(c->options.count_only);
+    int r = read_request(c, work, body);
+    forget_request(c);
+    return r;
+}
+
+int64_t convert_estimate(struct convert *c)
+{
+    must(c->estimate > 0);
+    /* what a conversion would lose is no loss of a count */
+    buf_clear(&c->warnings);
+    buf_add(&c->warnings, S("degraded:count_tokens"));
+    return c->estimate;
 }
 
 int convert_adopt(struct convert *c, struct arena *work, struct str body, bool client_streams)

@@ -57,6 +57,11 @@ void convert_free(struct convert *c); /* takes NULL */
 /* body: the client's, valid JSON or not (then E_BAD_JSON).  out gets the upstream's body. */
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
     MUST_CHECK;
+/* Instead of convert_request(), with count_only: only reads the body, for convert_estimate(). */
+int convert_count(struct convert *c, struct arena *work, struct str body) MUST_CHECK;
+/* With count_only, once the body was read: tokens of the request as far as they can be known
+ * here, at least 1.  Then convert_warnings() says that it is an estimate. */
+int64_t convert_estimate(struct convert *c);
 /* Instead of convert_request(): the body is in the upstream's protocol already and goes there as
  * it is; only the reply is converted. */
 int convert_adopt(struct convert *c, struct arena *work, struct str body, bool client_streams)

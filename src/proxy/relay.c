@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "relay_convert.h"
 #include "reply.h"
+#include "request_convert.h"
 #include "request_log.h"
 #include "request_reply.h"
 
@@ -278,6 +279,7 @@ static int plain_bytes(void *ctx, struct str bytes)
         return 0;
     case RELAY_CONVERT:
     case RELAY_CONVERT_ERROR:
+    case RELAY_COUNT:
         return relay_convert_bytes(r, bytes);
     }
     return 0;
@@ -323,6 +325,7 @@ void relay_end(struct request *r)
         break;
     case RELAY_CONVERT:
     case RELAY_CONVERT_ERROR:
+    case RELAY_COUNT:
         relay_convert_end(r);
         break;
     }
@@ -334,8 +337,12 @@ static enum relay_mode choose_mode(const struct request *r, int status, struct s
 {
     bool events = status == 200 && is_streaming_endpoint(r) &&
                   str_starts_nocase(str_trim(type), S("text/event-stream"));
+    bool ok = status >= 200 && status < 300;
+    bool cannot = status == 404 || status == 405;
+    if (r->convert != NULL && request_convert_counts(r))
+        return ok || cannot ? RELAY_COUNT : RELAY_CONVERT_ERROR;
     if (r->convert != NULL)
-        return status >= 200 && status < 300 ? RELAY_CONVERT : RELAY_CONVERT_ERROR;
+        return ok ? RELAY_CONVERT : RELAY_CONVERT_ERROR;
     if (r->opened)
         return events ? RELAY_EVENTS : RELAY_SWALLOW;
     if (!events)

@@ -4,6 +4,7 @@
 #include "convert.h"
 #include "err.h"
 #include "reply.h"
+#include "request_convert.h"
 #include "request_log.h"
 #include "request_reply.h"
 
@@ -14,18 +15,10 @@ enum {
 
 /* ---- to the client ---- */
 
-static void add_warnings(struct request *r, struct http_headers *headers)
-{
-    struct str warnings = convert_warnings(r->convert);
-    if (warnings.n > 0)
-        http_set(headers, &r->work, S("x-cc-proxy-warning"), warnings);
-}
-
 static void head_out(struct request *r, int status, struct str type, int64_t body_bytes)
 {
     struct http_headers none = { 0 };
     struct http_headers *upstream = r->relay->folded != NULL ? &r->relay->folded->headers : &none;
-    add_warnings(r, upstream);
     request_reply_head(r, status, upstream, type, body_bytes);
 }
 
@@ -80,7 +73,10 @@ static void reply_error(struct request *r, const struct event_error *error)
         return;
     }
     buf_init(&body, ERROR_BYTES * 2);
-    int status = convert_error_write(r->route.protocol, error, r->id, &body);
+    struct str id = r->relay->upstream_request_id;
+    if (id.n == 0 || !http_value_ok(id))
+        id = r->id;
+    int status = convert_error_write(r->route.protocol, error, id, &body);
     r->relay->watch.end = WATCH_FAILED;
     r->relay->error_type = arena_str(&r->arena, str_slice(error->type, 0, 64));
     r->ended = "upstream_error";
@@ -128,7 +124,7 @@ int relay_convert_bytes(struct request *r, struct str bytes)
     struct relay *y = r->relay;
     y->last_in_ns = clock_mono_ns();
     look_at(y, bytes);
-    if (y->mode == RELAY_CONVERT_ERROR) {
+    if (y->mode == RELAY_CONVERT_ERROR || y->mode == RELAY_COUNT) {
         size_t left = y->body.limit_bytes - buf_len(&y->body);
         buf_add(&y->body, str_slice(bytes, 0, left));
         return 0;
@@ -170,9 +166,28 @@ static void end_error(struct request *r)
     reply_error(r, &error);
 }
 
+static void end_count(struct request *r)
+{
+    struct relay *y = r->relay;
+    struct buf body;
+    buf_init(&body, 1024);
+    request_convert_count(r, y->upstream_status, buf_str(&y->body), &body);
+    y->watch.end = WATCH_ENDED;
+    request_log_reply(r);
+    head_out(r, 200, S("application/json"), (int64_t)buf_len(&body));
+    request_reply_body(r, buf_str(&body));
+    request_reply_end(r);
+    buf_done(&body);
+    request_finish(r);
+}
+
 void relay_convert_end(struct request *r)
 {
     struct relay *y = r->relay;
+    if (y->mode == RELAY_COUNT) {
+        end_count(r);
+        return;
+    }
     if (y->mode == RELAY_CONVERT_ERROR) {
         end_error(r);
         return;

@@ -39,7 +39,7 @@ struct step {
  */
 #define STEPS                                                                         \
     STEP(route)   /* admit | done (answered here) | fail                           */ \
-    STEP(admit)   /* body | send (pass-through) | relay (models) | fail            */ \
+    STEP(admit)   /* body | adapt (pass-through) | relay (models) | done | fail    */ \
     STEP(body)    /* parse | fail                                                  */ \
     STEP(parse)   /* adapt | fail                                                  */ \
     STEP(adapt)   /* convert | done (rejected) | fail                              */ \
@@ -152,6 +152,15 @@ static bool is_admitted(const struct request *r)
     return r->upstream->key.n > 0 || r->credential.form != CREDENTIAL_NONE;
 }
 
+/* What only an upstream of another protocol could have: nothing is stored here (A3.7). */
+static void unsupported(struct request *r)
+{
+    bool reply = str_starts(r->route.path, S("/v1/responses/"));
+    request_reply_unsupported(r, reply ? S("response_not_found") : S(""),
+                              reply ? S("no such response: this upstream stores none")
+                                    : S("this service's upstream has no such endpoint"));
+}
+
 static enum next step_admit(struct request *r)
 {
     enum protocol p = r->route.protocol;
@@ -170,6 +179,10 @@ static enum next step_admit(struct request *r)
         r->step = &STEP_relay;
         models_reply(r);
         return NEXT_WAIT;
+    }
+    if (r->route.kind == ROUTE_PASS && (r->upstream->speaks & r->route.offered) == 0) {
+        unsupported(r);
+        return go(r, &STEP_done);
     }
     if (r->route.kind == ROUTE_PASS) {
         buf_init(&r->body, SIZE_MAX / 2); /* one HTTP/2 window may come before the upstream */
@@ -198,8 +211,10 @@ static enum next step_parse(struct request *r)
         return go(r, &STEP_adapt);
     /* an adapter that changes nothing can do without the text of a coded body */
     bool unread = e == E_UNKNOWN_CODING || e == E_BAD_CODING;
-    if (unread && adapter_is_raw(adapter_select(r->worker->adapters, r->adapting, &reason)))
+    if (unread && adapter_is_raw(adapter_select(r->worker->adapters, r->adapting, &reason))) {
+        r->unread = e;
         return go(r, &STEP_adapt);
+    }
     return fail(r, e, r->err_text);
 }
 
@@ -269,12 +284,17 @@ static enum next step_adapt(struct request *r)
 
 static enum next step_convert(struct request *r)
 {
+    if (r->route.endpoint == ENDPOINT_COMPACT && r->upstream_protocol != PROTOCOL_RESPONSES) {
+        request_reply_unsupported(r, S("not_supported"),
+                                  S("this model's upstream does not compact; do it yourself"));
+        return go(r, &STEP_done);
+    }
     if (!request_convert_needed(r))
         return go(r, &STEP_send);
     int e = request_convert(r);
     if (e < 0)
         return fail(r, e, r->err_text);
-    if (convert_local_reply(r->convert)) {
+    if (request_convert_is_local(r)) {
         request_convert_reply(r);
         return go(r, &STEP_done);
     }
@@ -300,6 +320,9 @@ static struct str upstream_path(const struct request *r)
         [PROTOCOL_CHAT] = S_INIT("/v1/chat/completions"),
         [PROTOCOL_RESPONSES] = S_INIT("/v1/responses"),
     };
+    if (request_convert_counts(r))
+        return r->upstream_protocol == PROTOCOL_RESPONSES ? S("/v1/responses/input_tokens")
+                                                          : S("/v1/messages/count_tokens");
     if (r->route.kind == ROUTE_JSON && r->upstream_protocol != r->route.protocol)
         return paths[r->upstream_protocol];
     return r->route.path;
@@ -341,7 +364,7 @@ static bool may_open_stream(const struct request *r)
 {
     return r->wants_stream && r->relay == NULL && relay_open_ns(r) > 0 &&
            r->route.kind == ROUTE_JSON && r->route.endpoint != ENDPOINT_COUNT_TOKENS &&
-           r->route.endpoint != ENDPOINT_COMPACT;
+           r->route.endpoint != ENDPOINT_INPUT_TOKENS && r->route.endpoint != ENDPOINT_COMPACT;
 }
 
 static void earlier(int64_t *due, int64_t t)

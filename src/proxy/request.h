@@ -60,6 +60,7 @@ struct request {
     struct adapter_request *adapting; /* in work */
     enum protocol upstream_protocol;
     bool raw;
+    int unread; /* why the body could not be read, when it may pass unread; 0: it was */
     bool force_stream;
     struct str send_body;         /* what goes upstream */
     struct str upstream_model;    /* asked for instead of `model`; empty: as it is */

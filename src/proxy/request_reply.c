@@ -1,15 +1,20 @@
 #include "request_reply.h"
 
 #include "clock.h"
+#include "convert.h"
 #include "relay.h"
 #include "reply.h"
+#include "reply_family.h"
 
 void request_reply_head(struct request *r, int status, const struct http_headers *upstream,
                         struct str content_type, int64_t body_bytes)
 {
     struct arena *a = &r->work;
     struct http_headers out = { 0 };
-    if (upstream != NULL) {
+    bool converted = r->convert != NULL && r->upstream_protocol != r->route.protocol;
+    if (upstream != NULL && converted) {
+        reply_family_headers(&out, a, upstream, r->route.protocol, clock_unix_ms());
+    } else if (upstream != NULL) {
         bool coded = r->relay == NULL || r->relay->coding == NULL;
         reply_copy_headers(&out, a, upstream, coded, r->route.kind == ROUTE_PASS);
     }
@@ -25,6 +30,9 @@ void request_reply_head(struct request *r, int status, const struct http_headers
         http_add(&out, a, S("cache-control"), S("no-cache"));
         http_add(&out, a, S("x-accel-buffering"), S("no"));
     }
+    struct str warnings = r->convert != NULL ? convert_warnings(r->convert) : S("");
+    if (warnings.n > 0)
+        http_add(&out, a, S("x-cc-proxy-warning"), arena_str(a, warnings));
     if (r->adapter != NULL)
         http_add(&out, a, S("x-cc-proxy-adapter"), adapter_name(r->adapter));
     if (r->route.kind == ROUTE_PREFLIGHT)
@@ -70,6 +78,17 @@ void request_reply_error(struct request *r, int status, const char *type, struct
     struct buf body;
     buf_init(&body, 64 * 1024);
     reply_error_body(&body, str_of(type), message, r->id);
+    request_reply(r, status, S("application/json"), buf_str(&body));
+    buf_done(&body);
+}
+
+void request_reply_unsupported(struct request *r, struct str code, struct str message)
+{
+    struct buf body;
+    const struct event_error error = { .status = 404, .code = code, .message = message };
+    buf_init(&body, 64 * 1024);
+    int status = convert_error_write(r->route.protocol, &error, r->id, &body);
+    r->ended = "unsupported";
     request_reply(r, status, S("application/json"), buf_str(&body));
     buf_done(&body);
 }

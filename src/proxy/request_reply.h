@@ -24,4 +24,7 @@ void request_reply(struct request *r, int status, struct str content_type, struc
 /* The same with the body of docs/adapters.md section 8.4. */
 void request_reply_error(struct request *r, int status, const char *type, struct str message);
 
+/* 404 in the client's protocol for what this upstream does not have; code may be empty. */
+void request_reply_unsupported(struct request *r, struct str code, struct str message);
+
 #endif

@@ -19,11 +19,19 @@ static const struct row {
 #undef ROUTE
 };
 
+enum offers {
+    OFFERS_MESSAGES = 1 << PROTOCOL_MESSAGES,
+    OFFERS_RESPONSES = 1 << PROTOCOL_RESPONSES,
+    OFFERS_OPENAI = OFFERS_RESPONSES | 1 << PROTOCOL_CHAT,
+    OFFERS_ANY = OFFERS_MESSAGES | OFFERS_OPENAI,
+};
+
 static const struct family {
     enum service service;
     struct str head;
+    unsigned offered;
 } families[] = {
-#define FAMILY(service, head) { service, S_INIT(head) },
+#define FAMILY(service, head, offered) { service, S_INIT(head), offered },
 #include "families.def"
 #undef FAMILY
 };
@@ -107,6 +115,7 @@ static int find_family(enum service service, struct str method, struct route *r)
             continue;
         r->endpoint = ENDPOINT_PASS;
         r->kind = ROUTE_PASS;
+        r->offered = families[i].offered;
         r->protocol = service == SERVICE_CLAUDE ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
         r->allow = S("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         for (size_t m = 0; m < ARRAY_LEN(methods); m++)

@@ -41,6 +41,7 @@ struct route {
     enum endpoint endpoint;
     enum route_kind kind;
     enum protocol protocol; /* PROTOCOL_COUNT: none */
+    unsigned offered;       /* ROUTE_PASS: set of 1u << protocol, one of them the upstream's */
     struct str path;        /* canonical, without query */
     struct str query;       /* with its '?', or empty */
     struct str allow;       /* value of the `allow` header for E_METHOD and OPTIONS */
