@@ -90,6 +90,8 @@ static void add_credential(struct http_headers *out, struct arena *a,
         c.form = c.form != CREDENTIAL_NONE ? CREDENTIAL_X_API_KEY : CREDENTIAL_NONE;
     } else if (messages && str_eq_nocase(rule->auth_style, S("bearer"))) {
         c.form = c.form != CREDENTIAL_NONE ? CREDENTIAL_BEARER : CREDENTIAL_NONE;
+    } else if (!messages && rule->converted && c.form == CREDENTIAL_X_API_KEY) {
+        c.form = CREDENTIAL_BEARER; /* of a Messages client: OpenAI's protocols know no other */
     }
     switch (c.form) {
     case CREDENTIAL_NONE:
