@@ -3,7 +3,7 @@
  * in all pairs of protocols.
  *
  * CPU is the least of some rounds; memory is the growth of the process's peak RSS, measured in a
- * process of its own.  Usage: bench_convert [rounds]
+ * process of its own.  Usage: bench_convert [rounds] [A>C | A<C | ..]
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -133,7 +133,7 @@ static double measure_request(struct request *r, double half_ms)
 {
     double mib = (double)buf_len(&r->body) / 1048576;
     double ms = least_ms(run_request, r);
-    printf("%c->%c  %7.3f MiB in, %7.3f out  %8.3f ms  %6.2f ms/MiB  peak %5.2fx", //
+    printf("%c>%c  %7.3f MiB in, %7.3f out  %8.3f ms  %6.2f ms/MiB  peak %5.2fx", //
            letters[r->client], letters[r->upstream], mib, (double)r->out_bytes / 1048576, ms,
            ms / mib, peak_of(run_request, r) / (double)buf_len(&r->body));
     if (half_ms > 0)
@@ -214,24 +214,36 @@ static void measure_streams(enum protocol client, enum protocol upstream)
         buf_truncate(&s.bytes, 0);
         session_stream(upstream, kind, DELTAS, &s.bytes);
         double whole = peak_of(run_stream, &s), ms = least_ms(run_stream, &s);
-        printf("%c<-%c  %-9s  %8.0f events/s  peak %6.0f KiB, %6.0f of half\n", letters[client],
+        printf("%c<%c  %-9s  %8.0f events/s  peak %6.0f KiB, %6.0f of half\n", letters[client],
                letters[upstream], names[kind], DELTAS / ms * 1e3, whole / 1024, half / 1024);
         buf_done(&s.bytes);
     }
 }
 
+/* Is the pair asked for?  arrow: '>' for requests, '<' for streams; no word: all are. */
+static bool wanted(const char *word, enum protocol client, char arrow, enum protocol upstream)
+{
+    char pair[] = { letters[client], arrow, letters[upstream], '\0' };
+    return word == NULL || strcmp(word, pair) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    const char *word = argc > 2 ? argv[2] : NULL;
     if (argc > 1)
         rounds = (int)strtol(argv[1], NULL, 10);
+    /* pages given back to the kernel and taken again are not the conversion's cost */
+    must(mallopt(M_TRIM_THRESHOLD, LIMIT_BYTES) == 1 && mallopt(M_MMAP_THRESHOLD, 1 << 25) == 1);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    for (enum protocol client = 0; client < PROTOCOL_COUNT; client++)
-        for (enum protocol upstream = 0; upstream < PROTOCOL_COUNT; upstream++)
-            if (client != upstream)
-                measure_requests(client, upstream);
-    for (enum protocol client = 0; client < PROTOCOL_COUNT; client++)
-        for (enum protocol upstream = 0; upstream < PROTOCOL_COUNT; upstream++)
-            if (client != upstream)
-                measure_streams(client, upstream);
+    for (int i = 0; i < 2 * PROTOCOL_COUNT * PROTOCOL_COUNT; i++) {
+        enum protocol client = i / PROTOCOL_COUNT % PROTOCOL_COUNT, upstream = i % PROTOCOL_COUNT;
+        bool streams = i >= PROTOCOL_COUNT * PROTOCOL_COUNT;
+        if (client == upstream || !wanted(word, client, streams ? '<' : '>', upstream))
+            continue;
+        if (streams)
+            measure_streams(client, upstream);
+        else
+            measure_requests(client, upstream);
+    }
     return 0;
 }

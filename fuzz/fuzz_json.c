@@ -1,6 +1,6 @@
 /*
- * Goal: json_parse() agrees with yyjson, the trusting scanner with both, and what
- * json_quote() writes reads back as what it was.
+ * Goal: json_parse() agrees with yyjson, json_check() with it, the trusting scanner with both, and
+ * what json_quote() writes reads back as what it was.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +66,7 @@ static void check_tree(struct arena *a, struct str text, yyjson_doc *doc)
 {
     struct json_edit e;
     json_edit_init(&e, a, text);
+    e.eager = (unsigned)(text.n % 8);
     compare(&e, json_root(&e), yyjson_doc_get_root(doc));
     must(!json_edit_changed(&e));
     must(json_edit_text(&e).p == text.p);
@@ -81,6 +82,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     struct json_error error = { 0, NULL };
     yyjson_doc *doc = NULL, *theirs = yyjson_read((const char *)bytes, n, 0);
     int result = json_parse(text, &doc, &error);
+    must(json_is_valid(text) == (result == 0));
+    must(json_check(text, NULL) == result);
     if (result == 0) {
         check_tree(&a, text, doc);
         yyjson_doc_free(doc);

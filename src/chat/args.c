@@ -26,11 +26,7 @@ static struct str wrap(struct arena *a, struct str name, struct str text)
 
 static bool is_object(struct str json)
 {
-    yyjson_doc *doc;
-    if (json.n == 0 || json.p[0] != '{' || json_parse(json, &doc, NULL) < 0)
-        return false;
-    yyjson_doc_free(doc);
-    return true;
+    return json.n > 0 && json.p[0] == '{' && json_is_valid(json);
 }
 
 /* The content of a JSON string; false when it is none. */

@@ -16,6 +16,7 @@
 #include "turns.h"
 
 enum {
+    EAGER_LEVELS = 5, /* messages, a message, content, a block, its content */
     WARNINGS_BYTES_MAX = 1024,
     WARNINGS_ROOM = sizeof ", more" - 1,
 };
@@ -171,14 +172,24 @@ struct chat_tool *chat_add_tool(struct convert *c)
     return t;
 }
 
+/* Every block has a path, and few are shown: this is too frequent for printf(). */
 struct str chat_path(struct convert *c, struct str base, int64_t n, struct str name)
 {
-    const char *dot = base.n > 0 ? "." : "", *dot2 = name.n > 0 ? "." : "";
-    if (n < 0)
-        return arena_printf(c->temp, STR_FMT "%s" STR_FMT, STR_ARG(base), name.n > 0 ? dot : "",
-                            STR_ARG(name));
-    return arena_printf(c->temp, STR_FMT "%s%lld%s" STR_FMT, STR_ARG(base), dot, (long long)n, dot2,
-                        STR_ARG(name));
+    char digits[20];
+    size_t i = sizeof(digits);
+    for (uint64_t rest = (uint64_t)n; n >= 0 && (i == sizeof(digits) || rest > 0); rest /= 10)
+        digits[--i] = (char)('0' + rest % 10);
+    const struct str parts[] = { base, { digits + i, sizeof(digits) - i }, name };
+    char *out = arena_new(c->temp, char, base.n + sizeof(digits) - i + name.n + 2), *to = out;
+    for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
+        if (parts[k].n == 0)
+            continue;
+        if (to != out)
+            *to++ = '.';
+        memcpy(to, parts[k].p, parts[k].n);
+        to += parts[k].n;
+    }
+    return (struct str){ out, (size_t)(to - out) };
 }
 
 /* ---- the request ---- */
@@ -190,17 +201,16 @@ static struct str without_bom(struct str body)
 
 static int parse(struct convert *c, struct arena *a, struct str body)
 {
-    yyjson_doc *doc;
     struct json_error why;
-    int r = json_parse(body, &doc, &why);
+    int r = json_check(body, &why);
     if (r < 0) {
         (void)convert_reject(c, S(""), "the request body is not valid JSON: %s at byte %zu",
                              why.reason, why.offset);
         return r;
     }
-    yyjson_doc_free(doc);
     c->temp = a;
     json_edit_init(&c->doc, a, body);
+    c->doc.eager = EAGER_LEVELS;
     if (json_type(json_root(&c->doc)) != JSON_OBJECT)
         return convert_reject(c, S(""), "the request body must be a JSON object");
     return 0;
@@ -237,6 +247,13 @@ static void keep(struct convert *c)
                      !c->options.count_only;
 }
 
+/* The output is about as long as the input: room for it saves growing and copying. */
+static void make_room(struct buf *out, size_t bytes)
+{
+    if (bytes <= out->limit_bytes - buf_len(out))
+        (void)buf_reserve(out, bytes);
+}
+
 /* The client's body into c->request. */
 static int read_request(struct convert *c, struct arena *work, struct str body)
 {
@@ -262,6 +279,7 @@ static void forget_request(struct convert *c)
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
 {
     struct json_out o;
+    size_t before = buf_len(out);
     int r = read_request(c, work, body);
     if (r == 0)
         keep(c);
@@ -269,11 +287,15 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
         r = turns_normalize(c);
     if (r == 0)
         r = tools_prepare(c);
+    if (r == 0)
+        make_room(out, body.n + body.n / 8);
     json_out_init(&o, out);
     if (r == 0)
         r = c->upstream->encode_request(c, &o);
     if (r == 0 && out->overflow)
         r = E_TOO_LARGE;
+    if (r < 0)
+        buf_truncate(out, before);
     forget_request(c);
     return r;
 }

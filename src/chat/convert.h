@@ -54,7 +54,8 @@ struct convert_options {
 struct convert *convert_new(const struct convert_options *o);
 void convert_free(struct convert *c); /* takes NULL */
 
-/* body: the client's, valid JSON or not (then E_BAD_JSON).  out gets the upstream's body. */
+/* body: the client's, valid JSON or not (then E_BAD_JSON).  out gets the upstream's body;
+ * on an error nothing. */
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
     MUST_CHECK;
 /* Instead of convert_request(), with count_only: only reads the body, for convert_estimate(). */

@@ -47,13 +47,11 @@ static int settle(struct convert *c, int r)
 /* Reads text as the document at hand; mended when it is only nearly JSON (EW3.3, EW3.5). */
 static int read_document(struct convert *c, struct str text)
 {
-    yyjson_doc *doc;
-    if (json_parse(text, &doc, NULL) < 0) {
+    if (!json_is_valid(text)) {
         text = json_relax(&c->scratch, text);
-        if (json_parse(text, &doc, NULL) < 0)
+        if (!json_is_valid(text))
             return E_UPSTREAM_EVENT;
     }
-    yyjson_doc_free(doc);
     c->temp = &c->scratch;
     json_edit_init(&c->doc, &c->scratch, text);
     return 0;
@@ -191,9 +189,7 @@ int convert_body(struct convert *c, struct str body, struct buf *out)
 void convert_error_read(struct arena *a, int status, struct str body, struct event_error *ret)
 {
     struct json_edit e;
-    yyjson_doc *doc;
-    if (json_parse(str_trim(body), &doc, NULL) == 0) {
-        yyjson_doc_free(doc);
+    if (json_is_valid(str_trim(body))) {
         json_edit_init(&e, a, str_trim(body));
         error_of(&e, a, json_root(&e), status, ret);
         return;

@@ -326,12 +326,10 @@ static void write_input(struct messages_writer *w, const struct chat_call *call)
 {
     struct arena *a = w->c->temp;
     const struct convert_tool *tool = tools_find(w->c, call->name);
-    yyjson_doc *doc;
     json_out_name(w->o, S("input"));
     if (call->kind == CHAT_TOOL_CUSTOM) {
         json_out_raw(w->o, args_wrap(a, call->arguments));
-    } else if (tool != NULL && tool->wrapped && json_parse(call->arguments, &doc, NULL) == 0) {
-        yyjson_doc_free(doc);
+    } else if (tool != NULL && tool->wrapped && json_is_valid(call->arguments)) {
         json_out_object(w->o);
         json_out_member_raw(w->o, S("value"), call->arguments);
         json_out_object_end(w->o);

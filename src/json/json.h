@@ -34,6 +34,10 @@ struct json_error {
 int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error)
     MUST_CHECK; /* ret_error may be NULL */
 
+/* Validation alone: the same verdict, and no document, no allocation unless it fails. */
+int json_check(struct str text, struct json_error *ret_error) MUST_CHECK;
+bool json_is_valid(struct str text); /* the same without the reason */
+
 /* Members by name, of duplicates the last one; NULL (or the empty str, false) when absent or
  * of another type. */
 yyjson_val *json_member(yyjson_val *object, struct str name);

@@ -43,6 +43,8 @@ struct json_edit {
     struct arena *arena;
     struct str text;
     struct json_node *root;
+    unsigned eager; /* containers down to this depth are looked into by the first look, in one
+                     * pass; for who reads the whole text.  0 after init */
     bool changed;
 };
 

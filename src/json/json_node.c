@@ -118,7 +118,7 @@ void json_node_index(struct json_edit *e, struct json_node *n)
             at = at->parent;
         } else {
             p = add_child(e, at, sep, p, end);
-            if (deep && is_container(at->last)) {
+            if (is_container(at->last) && (deep || at->last->depth <= e->eager)) {
                 at = at->last;
                 p++;
             } else {

@@ -1,5 +1,6 @@
 /*
  * Goal: json_parse() takes RFC 8259 and nothing else, and says where it stopped;
+ * json_check() agrees with it;
  * json_write_str() writes what every reader takes.
  */
 #include "unit.h"
@@ -12,6 +13,11 @@ static int parse(struct str text, struct json_error *ret_error)
     yyjson_doc *doc = NULL;
     int e = json_parse(text, &doc, ret_error);
     assert_true((e == 0) == (doc != NULL));
+    struct json_error checked = { 0, NULL };
+    assert_int_equal(json_is_valid(text), e == 0);
+    assert_int_equal(json_check(text, &checked), e);
+    if (e < 0 && ret_error != NULL)
+        assert_int_equal(checked.offset, ret_error->offset);
     yyjson_doc_free(doc);
     return e;
 }

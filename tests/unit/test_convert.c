@@ -1,0 +1,97 @@
+/*
+ * Goal: convert_request() adds a whole body to `out`, or leaves it as it was.
+ */
+#include "unit.h"
+
+#include "convert.h"
+#include "err.h"
+
+static struct arena work;
+static struct buf out;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena_init(&work, SIZE_MAX);
+    buf_init(&out, SIZE_MAX);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_done(&work);
+    buf_done(&out);
+    return 0;
+}
+
+static int request(enum protocol upstream, const char *body)
+{
+    struct profile profile;
+    struct buf why;
+    buf_init(&why, 1000);
+    must(profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why) == 0);
+    buf_done(&why);
+    struct convert *c =
+        convert_new(&(struct convert_options){ .client = PROTOCOL_MESSAGES,
+                                               .upstream = upstream,
+                                               .profile = &profile,
+                                               .upstream_name = S("u"),
+                                               .reply_id = S("0123456789abcdefABCDEFGH"),
+                                               .reply_limit_bytes = 1 << 20 });
+    int r = convert_request(c, &work, str_of(body), &out);
+    assert_true((r < 0) == (convert_error(c).n > 0) || r == E_TOO_LARGE);
+    convert_free(c);
+    return r;
+}
+
+#define GOOD                                                              \
+    "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\"," \
+    "\"content\":\"hello\"}]}"
+#define UNKNOWN_BLOCK                                                     \
+    "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\"," \
+    "\"content\":[{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"image\"}]}]}"
+
+static void an_error_leaves_the_output(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", "{", "[]", "{\"model\":1}", UNKNOWN_BLOCK, GOOD "x" };
+    buf_add(&out, S("before"));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_true(request(PROTOCOL_CHAT, bad[i]) < 0);
+        assert_true(str_eq(buf_str(&out), S("before")));
+    }
+}
+
+static void what_was_there_stays_in_front(void **state)
+{
+    (void)state;
+    buf_add(&out, S("before"));
+    assert_int_equal(request(PROTOCOL_RESPONSES, GOOD), 0);
+    assert_true(str_starts(buf_str(&out), S("before{")));
+}
+
+/* Goal: for each limit the whole body or nothing; the room made in advance is no need. */
+static void a_limit_is_all_or_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(request(PROTOCOL_CHAT, GOOD), 0);
+    size_t whole = buf_len(&out);
+    for (size_t limit = 0; limit <= whole; limit++) {
+        buf_done(&out);
+        buf_init(&out, limit);
+        int r = request(PROTOCOL_CHAT, GOOD);
+        assert_int_equal(r, limit < whole ? E_TOO_LARGE : 0);
+        assert_int_equal(buf_len(&out), limit < whole ? 0 : whole);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_error_leaves_the_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_there_stays_in_front, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_limit_is_all_or_nothing, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
