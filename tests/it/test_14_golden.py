@@ -172,7 +172,7 @@ def check_output(case, output):
         assert not pointer(value, path)[0], f"{path} is there: {output}"
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 def test_golden(case, tmp_path):
     result = run(case, tmp_path)
     output, stderr = result.stdout.decode("utf-8"), result.stderr.decode("utf-8")
