@@ -218,6 +218,74 @@ def test_e79_a_signature_at_messages(pair):
     assert turns == [["thinking", "text"], ["text"]]
 
 
+# ---- E149: a request that only warms a cache ----
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_e149_no_tokens_asked_for(pair, upstream):
+    p = pair(upstream)
+    reply = p.ask("messages", {"max_tokens": 0, "stream": False})
+    assert reply.status == 200
+    message = reply.json()
+    assert (message["type"], message["role"], message["content"]) == ("message", "assistant", [])
+    assert message["stop_reason"] == "end_turn" and message["model"] == "m"
+    assert message["usage"]["input_tokens"] == message["usage"]["output_tokens"] == 0
+    reply = p.ask("messages", {"max_tokens": 0})
+    assert grammar.check("messages", reply.body) == []
+    assert [name for name, _ in events(reply.body)] == [
+        "message_start", "message_delta", "message_stop"]
+    assert p.up.requests == []
+
+
+# ---- E167, E168: errors ----
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+def test_e167_overload_at_messages(pair, client):
+    p = pair("messages")
+    p.up.script = lambda c, r: c.reply(529, body=json.dumps({"type": "error", "error": {
+        "type": "overloaded_error", "message": "Overloaded"}}).encode())
+    reply = p.ask(client)
+    assert reply.status == 503
+    assert reply.json()["error"]["type"] == "server_error"
+    assert reply.json()["error"]["code"] == "server_overloaded"
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_e167_overload_at_openai(pair, upstream):
+    p = pair(upstream)
+    p.up.script = lambda c, r: c.reply(503, body=json.dumps({"error": {
+        "type": "server_error", "message": "Slow down", "code": "server_overloaded"}}).encode())
+    reply = p.ask("messages")
+    assert reply.status == 529 and reply.json()["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.parametrize("client,upstream", PAIRS)
+def test_e168_html_is_not_passed_on(pair, client, upstream):
+    p = pair(upstream)
+    p.up.script = lambda c, r: c.reply(
+        502, body=b"<html><body>internal-host</body></html>", content_type="text/html")
+    reply = p.ask(client)
+    assert reply.status == 502 and reply.h("content-type").startswith("application/json")
+    assert b"html" not in reply.body and b"internal-host" not in reply.body
+    assert reply.json()["error"]["message"] == "upstream returned HTTP 502"
+
+
+@pytest.mark.parametrize("client", ["messages", "chat"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_e169_a_failed_response_before_any_content(pair, client, stream):
+    p = pair("responses")
+    failed = RESPONSE | {"status": "failed", "error": {"code": "rate_limit_exceeded",
+                                                       "message": "slow down"}}
+    if stream:
+        p.up.script = lambda c, r: c.stream(sse(
+            {"type": "response.created", "sequence_number": 0, "response": RESPONSE},
+            {"type": "response.failed", "sequence_number": 1, "response": failed}))
+    else:
+        p.up.script = lambda c, r: c.reply(body=json.dumps(failed).encode())
+    reply = p.ask(client, {"stream": stream})
+    assert reply.status == 429 and reply.json()["error"]["message"] == "slow down"
+    assert reply.json()["error"]["type"] == "rate_limit_error"
+
+
 # ---- headers ----
 
 @pytest.mark.parametrize("upstream", ["chat", "responses"])
