@@ -6,6 +6,8 @@
 #include "json.h"
 #include "request_log.h"
 
+enum { SHOWN_MODEL_MAX = 1024 }; /* of a name that is kept for the reply */
+
 enum { VALUES_MAX = 2 * 1000 * 1000 }; /* JSON values in a body: each costs memory when looked at */
 
 /* Names that the proxy reads: given twice, it and the upstream could read different ones. */
@@ -143,4 +145,22 @@ void request_body_choose(struct request *r)
         trim_count_tokens(r);
     if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
         r->send_body = json_edit_text(ar->edit);
+}
+
+int request_body_rename(struct request *r)
+{
+    struct json_edit *e = r->adapting->edit;
+    if (e == NULL) /* only a raw adapter lets it come here */
+        return r->unread;
+    struct json_node *model = json_find(e, json_root(e), S("model"));
+    if (model == NULL || json_type(model) != JSON_STRING)
+        return 0;
+    struct str raw = json_raw(e, model), wanted = json_quote(&r->work, r->upstream_model);
+    if (str_eq(raw, wanted))
+        return 0;
+    r->shown_model =
+        raw.n <= SHOWN_MODEL_MAX ? arena_str(&r->arena, raw) : json_quote(&r->arena, r->model);
+    json_replace(e, model, wanted);
+    r->send_body = json_edit_text(e);
+    return 0;
 }

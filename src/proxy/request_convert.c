@@ -5,6 +5,7 @@
 #include "err.h"
 #include "json.h"
 #include "relay.h"
+#include "request_body.h"
 #include "request_reply.h"
 
 enum { GROWTH = 3 }; /* a converted body is hardly ever so many times as long */
@@ -105,6 +106,8 @@ int request_convert(struct request *r)
         int e = convert_adopt(r->convert, &r->work, body, streams);
         if (same)
             ask_stream(r, !streams);
+        if (e == 0 && r->upstream_model.n > 0)
+            e = request_body_rename(r); /* the conversion puts the client's name back */
         r->send_body = json_edit_text(ar->edit);
         return e;
     }
