@@ -5,8 +5,6 @@
 #include "error.h"
 #include "json.h"
 
-enum { EVENT_BYTES_MAX = 64 * 1024 * 1024 };
-
 static int on_event(void *ctx, const struct sse_event *ev);
 
 /* The decoder and the encoder begin with the first byte of the reply. */
@@ -19,7 +17,7 @@ static void begin(struct convert *c, struct buf *out)
     c->encoder = arena_alloc(&c->arena, 1, *c->client->encoder_size, _Alignof(max_align_t));
     c->upstream->decoder_init(c, c->decoder);
     c->client->encoder_init(c, c->encoder);
-    sse_decoder_init(&c->sse, EVENT_BYTES_MAX, on_event, c);
+    sse_decoder_init(&c->sse, c->options.reply_limit_bytes, on_event, c);
 }
 
 /* The reply failed for a reason of ours: the upstream's bytes, or our own inconsistency. */

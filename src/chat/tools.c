@@ -4,7 +4,8 @@
  */
 #include "tools.h"
 
-#include "hash.h"
+#include <openssl/evp.h>
+
 #include "names.h"
 #include "schema.h"
 
@@ -28,8 +29,10 @@ static bool is_legal(struct str name, size_t limit)
 
 static struct str shorten(struct arena *a, struct str name, size_t limit, int hash_digits)
 {
+    unsigned char digest[EVP_MAX_MD_SIZE];
     size_t tail = (size_t)hash_digits + 1, keep = limit - tail;
     must(limit > tail);
+    must(EVP_Digest(name.p, name.n, digest, NULL, EVP_sha256(), NULL) == 1);
     keep = name.n < keep ? name.n : keep;
     char *p = arena_new(a, char, keep + tail);
     for (size_t i = 0; i < keep; i++)
@@ -38,7 +41,8 @@ static struct str shorten(struct arena *a, struct str name, size_t limit, int ha
         if (is_name_byte(name.p[i]))
             p[i] = name.p[i];
     p[keep] = '_';
-    hash_hex(name, p + keep + 1, tail - 1);
+    for (size_t i = 0; i + 1 < tail; i++)
+        p[keep + 1 + i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
     return (struct str){ p, keep + tail };
 }
 

@@ -150,8 +150,6 @@ static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
     (void)json_member_u64(root, S("max_tokens"), &ask->max_tokens);
     ask->thinks = str_eq(type, S("enabled")) || str_eq(type, S("adaptive"));
     ask->thinking_hidden = str_eq(json_member_str(thinking, S("display")), S("omitted"));
-    ask->text_schema =
-        json_member(json_member(json_member(root, S("output_config")), S("format")), S("schema"));
     read_turn(json_member(root, S("messages")), ask);
     read_tool(json_member(root, S("tools")), ask);
 }
@@ -160,7 +158,6 @@ static const struct str stop_reasons[] = {
     [MOCK_STOP_END] = S_INIT("end_turn"),
     [MOCK_STOP_LENGTH] = S_INIT("max_tokens"),
     [MOCK_STOP_TOOL] = S_INIT("tool_use"),
-    [MOCK_STOP_REFUSAL] = S_INIT("refusal"),
 };
 
 /* A1.9: input_tokens does not contain cached ones. */
@@ -174,23 +171,10 @@ static void write_usage(const struct mock_plan *p, uint64_t output_tokens, struc
               p->input_tokens - p->cached_tokens, p->cached_tokens, output_tokens);
 }
 
-static void write_call(const struct mock_plan *p, size_t i, struct str input, struct buf *out)
+static void write_call(const struct mock_plan *p, struct str input, struct buf *out)
 {
-    mock_json(out, "{\"type\":\"tool_use\",\"id\":\"toolu_01$r\",\"name\":$s,\"input\":$r}",
-              mock_call_id(p, i), p->ask.tool_name, input);
-}
-
-static void write_redacted(const struct mock_plan *p, struct buf *out)
-{
-    mock_json(out, "{\"type\":\"redacted_thinking\",\"data\":$s}", mock_seal(p, S("EmwKAhgBEgy3")));
-}
-
-static struct str stop_details(const struct mock_plan *p)
-{
-    if (p->stop != MOCK_STOP_REFUSAL)
-        return S("null");
-    return S(
-        "{\"type\":\"refusal\",\"category\":\"cyber\",\"explanation\":\"This was asked for.\"}");
+    mock_json(out, "{\"type\":\"tool_use\",\"id\":\"toolu_01$r\",\"name\":$s,\"input\":$r}", p->id,
+              p->ask.tool_name, input);
 }
 
 static void write_body(const struct mock_plan *p, struct buf *out)
@@ -200,10 +184,7 @@ static void write_body(const struct mock_plan *p, struct buf *out)
               "{\"id\":\"msg_01$r\",\"type\":\"message\",\"role\":\"assistant\",\"model\":$s,"
               "\"content\":[",
               p->id, p->ask.model);
-    if (p->redacted) {
-        write_redacted(p, out);
-        comma = ",";
-    } else if (p->ask.thinks) {
+    if (p->ask.thinks) {
         mock_json(out, "{\"type\":\"thinking\",\"thinking\":$s,\"signature\":$s}", p->thinking.text,
                   mock_seal(p, S("EqQBCkYIARgC")));
         comma = ",";
@@ -213,13 +194,12 @@ static void write_body(const struct mock_plan *p, struct buf *out)
                   p->text.text);
         comma = ",";
     }
-    for (size_t i = 0; i < p->call_count; i++) {
+    if (p->has_call) {
         buf_add(out, str_of(comma));
-        write_call(p, i, p->calls[i].text, out);
-        comma = ",";
+        write_call(p, p->call.text, out);
     }
-    mock_json(out, "],\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":$r,\"usage\":",
-              stop_reasons[p->stop], stop_details(p));
+    mock_json(out, "],\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":null,\"usage\":",
+              stop_reasons[p->stop]);
     write_usage(p, p->output_tokens, out);
     buf_add_byte(out, '}');
 }
@@ -242,11 +222,9 @@ static void render_open(const struct mock_reply *r, struct buf *out)
               "\"content_block\":",
               r->block);
     if (r->phase == MOCK_PHASE_CALL_OPEN)
-        write_call(&r->plan, r->call, S("{}"), out);
+        write_call(&r->plan, S("{}"), out);
     else if (r->phase == MOCK_PHASE_TEXT_OPEN)
         buf_add(out, S("{\"type\":\"text\",\"text\":\"\"}"));
-    else if (r->plan.redacted)
-        write_redacted(&r->plan, out);
     else
         buf_add(out, S("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"));
     buf_add(out, S("}\n\n"));
@@ -265,7 +243,7 @@ static void render_delta(const struct mock_reply *r, const char *type, const cha
 
 static void render_close(const struct mock_reply *r, struct buf *out)
 {
-    if (r->phase == MOCK_PHASE_THINK_CLOSE && !r->plan.redacted)
+    if (r->phase == MOCK_PHASE_THINK_CLOSE)
         render_delta(r, "signature_delta", "signature", mock_seal(&r->plan, S("EqQBCkYIARgC")),
                      out);
     mock_json(out,
@@ -278,8 +256,8 @@ static void render_tail(const struct mock_plan *p, struct buf *out)
 {
     mock_json(out,
               "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{"
-              "\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":$r},\"usage\":",
-              stop_reasons[p->stop], stop_details(p));
+              "\"stop_reason\":$s,\"stop_sequence\":null},\"usage\":",
+              stop_reasons[p->stop]);
     write_usage(p, p->output_tokens, out);
     buf_add(out, S("}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
 }
@@ -303,8 +281,7 @@ static void render(struct mock_reply *r, struct buf *out)
         render_delta(r, "text_delta", "text", mock_piece(&p->text, r->i), out);
         break;
     case MOCK_PHASE_CALL:
-        render_delta(r, "input_json_delta", "partial_json", mock_piece(&p->calls[r->call], r->i),
-                     out);
+        render_delta(r, "input_json_delta", "partial_json", mock_piece(&p->call, r->i), out);
         break;
     case MOCK_PHASE_THINK_CLOSE:
     case MOCK_PHASE_TEXT_CLOSE:

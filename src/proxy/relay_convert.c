@@ -122,7 +122,8 @@ static void look_at(struct relay *y, struct str bytes)
 int relay_convert_bytes(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
-    y->last_in_ns = clock_mono_ns();
+    if (r->stream != NULL) /* else it only has settle()'s time to end */
+        y->last_in_ns = clock_mono_ns();
     look_at(y, bytes);
     if (y->mode == RELAY_CONVERT_ERROR || y->mode == RELAY_COUNT) {
         size_t left = y->body.limit_bytes - buf_len(&y->body);
@@ -134,10 +135,13 @@ int relay_convert_bytes(struct request *r, struct str bytes)
         return y->body.overflow ? E_UPSTREAM_EVENT : 0;
     }
     int e = convert_feed(r->convert, bytes, &y->converted);
-    if (e < 0 && !convert_begun(r->convert))
+    if (e < 0 && !convert_begun(r->convert)) {
         give_up(r, e);
-    else
-        flush(r);
+        return 0;
+    }
+    flush(r);
+    if (r->stream == NULL && convert_failure(r->convert) != NULL)
+        request_finish(r); /* nothing that may follow matters */
     return 0;
 }
 
@@ -159,8 +163,7 @@ static void end_error(struct request *r)
 {
     struct event_error error;
     convert_error_read(&r->work, r->relay->upstream_status, buf_str(&r->relay->body), &error);
-    bool converted = r->upstream_protocol != r->route.protocol; /* else it is the client's own */
-    if (converted && refuses_reasoning(&error) && !r->repaired && r->status == 0) {
+    if (refuses_reasoning(&error) && !r->repaired && r->status == 0) {
         request_repair(r);
         return;
     }
