@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "convert.h"
 #include "err.h"
+#include "json.h"
 #include "params.h"
 
 enum { INPUT_BYTES_MAX = 256 * 1024 * 1024, READ_BYTES = 64 * 1024 };
@@ -21,6 +22,7 @@ struct job {
     struct profile profile;
     struct convert *convert;
     struct arena arena;
+    struct buf request; /* the client's; empty: none is given */
     struct buf in, out;
 };
 
@@ -114,26 +116,16 @@ static int begin_reply(struct job *j, enum protocol client)
                "\"stream\":%s}"),
         S_INIT("{\"model\":\"m\",\"input\":\"?\",\"stream\":%s}"),
     };
-    struct buf request, ignored;
-    buf_init(&request, INPUT_BYTES_MAX);
+    struct buf ignored;
     buf_init(&ignored, INPUT_BYTES_MAX);
-    int r = 0;
-    if (j->options->request != NULL) {
-        FILE *f = fopen(j->options->request, "rb");
-        if (f == NULL || !read_all(f, &request))
-            r = complain(S("cannot read the file of --request"));
-        if (f != NULL)
-            fclose(f);
-    } else {
+    if (j->options->request == NULL) {
         struct str body = bodies[client];
         size_t at = str_find(body, S("%s"));
-        buf_add(&request, str_slice(body, 0, at));
-        buf_add(&request, j->options->plain ? S("false") : S("true"));
-        buf_add(&request, str_slice(body, at + 2, body.n));
+        buf_add(&j->request, str_slice(body, 0, at));
+        buf_add(&j->request, j->options->plain ? S("false") : S("true"));
+        buf_add(&j->request, str_slice(body, at + 2, body.n));
     }
-    if (r == 0)
-        r = run_request(j, buf_str(&request), &ignored);
-    buf_done(&request);
+    int r = run_request(j, buf_str(&j->request), &ignored);
     buf_done(&ignored);
     return r;
 }
@@ -207,6 +199,32 @@ static int run_error(struct job *j, enum protocol client)
 
 /* ---- the command ---- */
 
+static int read_request(struct job *j)
+{
+    if (str_eq(j->kind, S("request")))
+        return read_all(stdin, &j->request) ? 0 : complain(S("cannot read the input"));
+    if (j->options->request == NULL)
+        return 0;
+    FILE *f = fopen(j->options->request, "rb");
+    bool ok = f != NULL && read_all(f, &j->request);
+    if (f != NULL)
+        fclose(f);
+    return ok ? 0 : complain(S("cannot read the file of --request"));
+}
+
+/* What the upstream knows it by: its family tells much of what it accepts. */
+static struct str model_of(struct job *j)
+{
+    yyjson_doc *doc;
+    if (j->options->model != NULL)
+        return str_of(j->options->model);
+    if (json_parse(buf_str(&j->request), &doc, NULL) < 0)
+        return S("");
+    struct str name = arena_str(&j->arena, json_member_str(yyjson_doc_get_root(doc), S("model")));
+    yyjson_doc_free(doc);
+    return name;
+}
+
 static int resolve_profile(struct job *j)
 {
     struct profile_override overrides[OPTIONS_SETTINGS_MAX];
@@ -217,8 +235,7 @@ static int resolve_profile(struct job *j)
         overrides[i] =
             (struct profile_override){ str_of(o->settings[i].name), str_of(o->settings[i].value) };
     if (profile_resolve(&j->profile, o->profile != NULL ? str_of(o->profile) : S("default"),
-                        S("localhost"), o->model != NULL ? str_of(o->model) : S("m"), overrides,
-                        o->settings_n, &why) < 0)
+                        S("localhost"), model_of(j), overrides, o->settings_n, &why) < 0)
         return complain(buf_str(&why));
     return 0;
 }
@@ -248,9 +265,7 @@ static int run(struct job *j, enum protocol from, enum protocol to)
         return run_reply(j, client);
     if (!request)
         return complain(S("--kind is request, reply, stream or error"));
-    if (!read_all(stdin, &j->in))
-        return complain(S("cannot read the input"));
-    int r = run_request(j, buf_str(&j->in), &j->out);
+    int r = run_request(j, buf_str(&j->request), &j->out);
     if (r == 0)
         write_out(j);
     return r;
@@ -263,12 +278,16 @@ int convert_command(const struct options *o)
     if (!protocol_of(o->from, &from) || !protocol_of(o->to, &to))
         return complain(S("--from and --to are messages, chat or responses"));
     arena_init(&j.arena, SIZE_MAX);
+    buf_init(&j.request, INPUT_BYTES_MAX);
     buf_init(&j.in, INPUT_BYTES_MAX);
     buf_init(&j.out, INPUT_BYTES_MAX);
-    int r = resolve_profile(&j);
+    int r = read_request(&j);
+    if (r == 0)
+        r = resolve_profile(&j);
     if (r == 0)
         r = run(&j, from, to);
     convert_free(j.convert);
+    buf_done(&j.request);
     buf_done(&j.in);
     buf_done(&j.out);
     arena_done(&j.arena);

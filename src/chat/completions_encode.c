@@ -1,7 +1,6 @@
 #include "completions_request.h"
 
-#include <openssl/evp.h>
-
+#include "hash.h"
 #include "member.h"
 #include "names.h"
 #include "params.h"
@@ -32,19 +31,10 @@ static bool is_coded(const struct convert *c, enum chat_param p)
 /* At most 64 characters; else its SHA-256 in hex. */
 static struct text short_id(struct convert *c, struct text id)
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
     if (text_chars(id) <= ID_CHARS_MAX)
         return id;
-    struct str plain = text_plain(c->temp, id);
-    must(EVP_Digest(plain.p, plain.n, hash, &n, EVP_sha256(), NULL) == 1);
-    char *hex = arena_new(c->temp, char, 2 * (size_t)n);
-    for (unsigned i = 0; i < n; i++) {
-        hex[2 * i] = digits[hash[i] >> 4];
-        hex[2 * i + 1] = digits[hash[i] & 15];
-    }
-    return (struct text){ hex, 2 * (size_t)n };
+    struct str hash = hash_text(c->temp, text_plain(c->temp, id));
+    return (struct text){ hash.p, hash.n };
 }
 
 /* ---- tools ---- */

@@ -322,7 +322,8 @@ int convert_adopt(struct convert *c, struct arena *work, struct str body, bool c
     int r = parse(c, work, body);
     if (r == 0) {
         struct json_node *root = json_root(&c->doc);
-        c->model = c->model_sent = arena_str(&c->arena, member_str(c, root, S("model")));
+        c->model = arena_str(&c->arena, member_str(c, root, S("model")));
+        c->model_sent = c->options.upstream_model.n > 0 ? c->options.upstream_model : c->model;
         c->client_streams = client_streams;
         c->asks_stream = c->options.upstream_streams ||
                          (member_true(c, root, S("stream")) && !c->options.upstream_never_streams);

@@ -1,12 +1,12 @@
 #include "emit.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
 #include "err.h"
 #include "flow.h"
+#include "hash.h"
 #include "mem.h"
 #include "tools.h"
 #include "turns.h"
@@ -86,10 +86,10 @@ static struct str call_id(struct convert *c, struct str id)
     else if (!turns_id_legal(id, c->options.client))
         id = turns_fix_id(c->temp, id, c->options.client);
     for (uint32_t again = 2;; again++) {
-        unsigned char digest[SHA256_DIGEST_LENGTH];
+        unsigned char digest[HASH_BYTES];
         uint64_t hash;
         bool taken = false;
-        SHA256((const unsigned char *)id.p, id.n, digest);
+        hash_sha256(id, digest);
         memcpy(&hash, digest, sizeof hash);
         for (uint32_t i = 0; i < f->part_count && !taken; i++)
             taken = f->parts[i].kind == PART_CALL && f->parts[i].call_hash == hash;

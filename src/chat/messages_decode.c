@@ -1,27 +1,11 @@
 #include "messages_request.h"
 
-#include <openssl/evp.h>
-
+#include "hash.h"
 #include "json.h"
 #include "member.h"
 #include "params.h"
 
 enum { SESSION_CHARS_MAX = 64 };
-
-struct str messages_sha256(struct arena *a, struct str bytes)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    struct str hex = { "", 0 };
-    must(EVP_Digest(bytes.p, bytes.n, digest, &n, EVP_sha256(), NULL) == 1);
-    char *p = arena_new(a, char, (size_t)n * 2);
-    for (unsigned i = 0; i < n; i++) {
-        p[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        p[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-    hex = (struct str){ p, (size_t)n * 2 };
-    return hex;
-}
 
 /* ---- metadata ---- */
 
@@ -44,7 +28,7 @@ static struct str session_of(struct arena *a, struct str user_id)
         session = rest = str_slice(rest, at + mark.n, rest.n);
     if (session.n == 0)
         session = session_member(a, user_id);
-    return session.n > SESSION_CHARS_MAX ? messages_sha256(a, session) : session;
+    return session.n > SESSION_CHARS_MAX ? hash_text(a, session) : session;
 }
 
 static void decode_metadata(struct convert *c)

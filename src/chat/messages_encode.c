@@ -1,5 +1,6 @@
 #include "messages_request.h"
 
+#include "hash.h"
 #include "params.h"
 #include "reasoning.h"
 #include "schema.h"
@@ -310,7 +311,7 @@ static void write_user(struct convert *c, struct json_out *o)
     json_out_object(o);
     json_out_name(o, S("user_id"));
     if (text_chars(id) > USER_ID_CHARS_MAX)
-        json_out_str(o, messages_sha256(c->temp, text_plain(c->temp, id)));
+        json_out_str(o, hash_text(c->temp, text_plain(c->temp, id)));
     else
         json_out_text(o, id);
     json_out_object_end(o);

@@ -18,8 +18,6 @@ int messages_decode_tools(struct convert *c) MUST_CHECK;        /* tools, tool_c
 int messages_decode_tool(struct convert *c, struct json_node *n, struct str path) MUST_CHECK;
 /* Of the cache_control of a block or a tool. */
 enum chat_cache messages_cache(struct convert *c, struct json_node *n);
-/* 64 hexadecimal digits. */
-struct str messages_sha256(struct arena *a, struct str bytes);
 
 /* ---- encoding ---- */
 

@@ -1,8 +1,7 @@
 /* An upstream's Responses request: its settings.  Items and tools have their own files. */
 #include "codec.h"
 
-#include <openssl/evp.h>
-
+#include "hash.h"
 #include "params.h"
 #include "reasoning.h"
 #include "responses_request.h"
@@ -112,17 +111,8 @@ static struct text short_id(struct convert *c, struct text id, size_t limit_char
 {
     if (text_chars(id) <= limit_chars)
         return id;
-    static const char hex[] = "0123456789abcdef";
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n;
-    struct str plain = text_plain(c->temp, id);
-    must(EVP_Digest(plain.p, plain.n, digest, &n, EVP_sha256(), NULL) == 1);
-    char *out = arena_new(c->temp, char, 2 * (size_t)n);
-    for (unsigned i = 0; i < n; i++) {
-        out[2 * i] = hex[digest[i] >> 4];
-        out[2 * i + 1] = hex[digest[i] & 15];
-    }
-    return (struct text){ out, 2 * (size_t)n };
+    struct str hash = hash_text(c->temp, text_plain(c->temp, id));
+    return (struct text){ hash.p, hash.n };
 }
 
 static void write_identity(struct convert *c, struct json_out *o)

@@ -4,8 +4,7 @@
  */
 #include "tools.h"
 
-#include <openssl/evp.h>
-
+#include "hash.h"
 #include "names.h"
 #include "schema.h"
 
@@ -29,10 +28,8 @@ static bool is_legal(struct str name, size_t limit)
 
 static struct str shorten(struct arena *a, struct str name, size_t limit, int hash_digits)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
     size_t tail = (size_t)hash_digits + 1, keep = limit - tail;
     must(limit > tail);
-    must(EVP_Digest(name.p, name.n, digest, NULL, EVP_sha256(), NULL) == 1);
     keep = name.n < keep ? name.n : keep;
     char *p = arena_new(a, char, keep + tail);
     for (size_t i = 0; i < keep; i++)
@@ -41,8 +38,7 @@ static struct str shorten(struct arena *a, struct str name, size_t limit, int ha
         if (is_name_byte(name.p[i]))
             p[i] = name.p[i];
     p[keep] = '_';
-    for (size_t i = 0; i + 1 < tail; i++)
-        p[keep + 1 + i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+    hash_hex(name, p + keep + 1, tail - 1);
     return (struct str){ p, keep + tail };
 }
 

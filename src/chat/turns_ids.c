@@ -1,7 +1,7 @@
 /* Ids of calls (C1.4 of protocols.md). */
-#include <openssl/sha.h>
 #include <string.h>
 
+#include "hash.h"
 #include "turns.h"
 
 enum {
@@ -29,16 +29,6 @@ bool turns_id_legal(struct str id, enum protocol upstream)
     return i == id.n || upstream == PROTOCOL_CHAT;
 }
 
-static void hex_of_hash(struct str s, char *out, size_t digits)
-{
-    static const char hex[] = "0123456789abcdef";
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    must(digits <= 2 * sizeof(digest));
-    must(SHA256((const unsigned char *)s.p, s.n, digest) != NULL);
-    for (size_t i = 0; i < digits; i++)
-        out[i] = hex[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 0xf];
-}
-
 struct str turns_fix_id(struct arena *a, struct str id, enum protocol upstream)
 {
     if (turns_id_legal(id, upstream))
@@ -48,7 +38,7 @@ struct str turns_fix_id(struct arena *a, struct str id, enum protocol upstream)
     for (size_t i = 0; i < kept; i++)
         out[i] = is_plain(id.p[i]) ? id.p[i] : '_';
     out[kept] = '_';
-    hex_of_hash(id, out + kept + 1, FIX_DIGITS);
+    hash_hex(id, out + kept + 1, FIX_DIGITS);
     return (struct str){ out, kept + 1 + FIX_DIGITS };
 }
 
@@ -56,6 +46,6 @@ struct str turns_make_id(struct arena *a, struct str reply_id, uint32_t index)
 {
     char digits[MADE_DIGITS];
     struct str number = arena_printf(a, "#%u", index);
-    hex_of_hash(arena_cat(a, reply_id, number), digits, sizeof(digits));
+    hash_hex(arena_cat(a, reply_id, number), digits, sizeof(digits));
     return arena_cat(a, S("call_"), (struct str){ digits, sizeof(digits) });
 }

@@ -9,7 +9,9 @@
  *              /compact, /input_tokens), /v1/models; anything else under /v1/ is echoed as
  *              JSON.  Any prefix may stand in front of /v1.  Any key but sk-invalid is right.
  *   Tools      a user text with "mock:tool" makes it call the first client tool offered,
- *              "mock:tool=NAME" the one of that name.
+ *              "mock:tool=NAME" the one of that name; "mock:parallel" beside it: twice at once.
+ *   Words      "mock:refuse" in it: a refusal; "mock:redacted": Messages' thinking is redacted.
+ *              A schema for the answer is filled as the tool's is.
  *   Headers    x-mock-tps: tokens per second; x-mock-tokens: number of text deltas;
  *              x-mock-fault (or the model's name): see mock_faults.def; x-mock-retry-after.
  *   Records    GET /requests (?last=N) and DELETE /requests: see mock_record.h.

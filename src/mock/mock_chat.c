@@ -68,6 +68,8 @@ static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
     ask->include_usage =
         json_member_true(json_member(root, S("stream_options")), S("include_usage"));
     ask->thinks = reads_thinking(root);
+    ask->text_schema = json_member(
+        json_member(json_member(root, S("response_format")), S("json_schema")), S("schema"));
     read_turn(json_member(root, S("messages")), ask);
     read_tool(json_member(root, S("tools")), ask);
 }
@@ -76,6 +78,7 @@ static const struct str finish_reasons[] = {
     [MOCK_STOP_END] = S_INIT("stop"),
     [MOCK_STOP_LENGTH] = S_INIT("length"),
     [MOCK_STOP_TOOL] = S_INIT("tool_calls"),
+    [MOCK_STOP_REFUSAL] = S_INIT("stop"),
 };
 
 static void write_usage(const struct mock_plan *p, struct buf *out)
@@ -89,11 +92,10 @@ static void write_usage(const struct mock_plan *p, struct buf *out)
               p->cached_tokens, p->thinking_tokens);
 }
 
-/* {"id",..,"function":{..}}; `index` only in streams. */
-static void write_call(const struct mock_plan *p, struct str index, struct str input,
-                       struct buf *out)
+/* "id",..,"function":{..}} without what stands in front. */
+static void write_call(const struct mock_plan *p, size_t i, struct str input, struct buf *out)
 {
-    mock_json(out, "{$r\"id\":\"call_$r\",", index, p->id);
+    mock_json(out, "\"id\":\"call_$r\",", mock_call_id(p, i));
     if (p->ask.tool_custom)
         mock_json(out, "\"type\":\"custom\",\"custom\":{\"name\":$s,\"input\":$s}}",
                   p->ask.tool_name, input);
@@ -108,14 +110,18 @@ static void write_body(const struct mock_plan *p, struct buf *out)
               "{\"id\":\"chatcmpl-$r\",\"object\":\"chat.completion\",\"created\":$u,\"model\":$s,"
               "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",",
               p->id, p->created_s, p->ask.model);
-    mock_json(out, "\"content\":$s,\"refusal\":null,\"annotations\":[]", p->text.text);
+    if (p->stop == MOCK_STOP_REFUSAL)
+        mock_json(out, "\"content\":null,\"refusal\":$s,\"annotations\":[]", p->text.text);
+    else
+        mock_json(out, "\"content\":$s,\"refusal\":null,\"annotations\":[]", p->text.text);
     if (p->ask.thinks)
         mock_json(out, ",\"reasoning_content\":$s", p->thinking.text);
-    if (p->has_call) {
-        buf_add(out, S(",\"tool_calls\":["));
-        write_call(p, (struct str){ 0 }, p->call.text, out);
-        buf_add_byte(out, ']');
+    for (size_t i = 0; i < p->call_count; i++) {
+        buf_add(out, i == 0 ? S(",\"tool_calls\":[{") : S(",{"));
+        write_call(p, i, p->calls[i].text, out);
     }
+    if (p->call_count > 0)
+        buf_add_byte(out, ']');
     mock_json(out,
               "},\"logprobs\":null,\"finish_reason\":$s}],\"usage\":", finish_reasons[p->stop]);
     write_usage(p, out);
@@ -153,22 +159,21 @@ static void render_piece(const struct mock_reply *r, struct str before,
 
 static void render_call(const struct mock_reply *r, struct buf *out)
 {
-    if (r->plan.ask.tool_custom)
-        render_piece(r, S("{\"tool_calls\":[{\"index\":0,\"custom\":{\"input\":"), &r->plan.call,
-                     S("}}]}"), out);
-    else
-        render_piece(r, S("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":"),
-                     &r->plan.call, S("}}]}"), out);
+    const struct mock_plan *p = &r->plan;
+    struct str before =
+        arena_printf(p->arena, "{\"tool_calls\":[{\"index\":%zu,\"%s\":", r->call,
+                     p->ask.tool_custom ? "custom\":{\"input" : "function\":{\"arguments");
+    render_piece(r, before, &p->calls[r->call], S("}}]}"), out);
 }
 
-static void render_call_open(const struct mock_plan *p, struct buf *out)
+static void render_call_open(const struct mock_reply *r, struct buf *out)
 {
     struct buf delta;
     buf_init(&delta, SIZE_MAX);
-    buf_add(&delta, S("{\"tool_calls\":["));
-    write_call(p, S("\"index\":0,"), S(""), &delta);
+    mock_json(&delta, "{\"tool_calls\":[{\"index\":$u,", (uint64_t)r->call);
+    write_call(&r->plan, r->call, S(""), &delta);
     buf_add(&delta, S("]}"));
-    render_chunk(p, buf_str(&delta), S("null"), out);
+    render_chunk(&r->plan, buf_str(&delta), S("null"), out);
     buf_done(&delta);
 }
 
@@ -197,10 +202,11 @@ static void render(struct mock_reply *r, struct buf *out)
         render_piece(r, S("{\"reasoning_content\":"), &p->thinking, S("}"), out);
         break;
     case MOCK_PHASE_TEXT:
-        render_piece(r, S("{\"content\":"), &p->text, S("}"), out);
+        render_piece(r, p->stop == MOCK_STOP_REFUSAL ? S("{\"refusal\":") : S("{\"content\":"),
+                     &p->text, S("}"), out);
         break;
     case MOCK_PHASE_CALL_OPEN:
-        render_call_open(p, out);
+        render_call_open(r, out);
         break;
     case MOCK_PHASE_CALL:
         render_call(r, out);
@@ -223,6 +229,7 @@ static void error_event(struct mock_reply *r, struct buf *out)
 
 const struct mock_vendor mock_chat = {
     .name = S_INIT("chat"),
+    .interleaves = true,
     .check = check_request,
     .read = read_ask,
     .render = render,

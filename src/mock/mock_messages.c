@@ -150,6 +150,8 @@ static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
     (void)json_member_u64(root, S("max_tokens"), &ask->max_tokens);
     ask->thinks = str_eq(type, S("enabled")) || str_eq(type, S("adaptive"));
     ask->thinking_hidden = str_eq(json_member_str(thinking, S("display")), S("omitted"));
+    ask->text_schema =
+        json_member(json_member(json_member(root, S("output_config")), S("format")), S("schema"));
     read_turn(json_member(root, S("messages")), ask);
     read_tool(json_member(root, S("tools")), ask);
 }
@@ -158,6 +160,7 @@ static const struct str stop_reasons[] = {
     [MOCK_STOP_END] = S_INIT("end_turn"),
     [MOCK_STOP_LENGTH] = S_INIT("max_tokens"),
     [MOCK_STOP_TOOL] = S_INIT("tool_use"),
+    [MOCK_STOP_REFUSAL] = S_INIT("refusal"),
 };
 
 /* A1.9: input_tokens does not contain cached ones. */
@@ -171,10 +174,23 @@ static void write_usage(const struct mock_plan *p, uint64_t output_tokens, struc
               p->input_tokens - p->cached_tokens, p->cached_tokens, output_tokens);
 }
 
-static void write_call(const struct mock_plan *p, struct str input, struct buf *out)
+static void write_call(const struct mock_plan *p, size_t i, struct str input, struct buf *out)
 {
-    mock_json(out, "{\"type\":\"tool_use\",\"id\":\"toolu_01$r\",\"name\":$s,\"input\":$r}", p->id,
-              p->ask.tool_name, input);
+    mock_json(out, "{\"type\":\"tool_use\",\"id\":\"toolu_01$r\",\"name\":$s,\"input\":$r}",
+              mock_call_id(p, i), p->ask.tool_name, input);
+}
+
+static void write_redacted(const struct mock_plan *p, struct buf *out)
+{
+    mock_json(out, "{\"type\":\"redacted_thinking\",\"data\":$s}", mock_seal(p, S("EmwKAhgBEgy3")));
+}
+
+static struct str stop_details(const struct mock_plan *p)
+{
+    if (p->stop != MOCK_STOP_REFUSAL)
+        return S("null");
+    return S(
+        "{\"type\":\"refusal\",\"category\":\"cyber\",\"explanation\":\"This was asked for.\"}");
 }
 
 static void write_body(const struct mock_plan *p, struct buf *out)
@@ -184,7 +200,10 @@ static void write_body(const struct mock_plan *p, struct buf *out)
               "{\"id\":\"msg_01$r\",\"type\":\"message\",\"role\":\"assistant\",\"model\":$s,"
               "\"content\":[",
               p->id, p->ask.model);
-    if (p->ask.thinks) {
+    if (p->redacted) {
+        write_redacted(p, out);
+        comma = ",";
+    } else if (p->ask.thinks) {
         mock_json(out, "{\"type\":\"thinking\",\"thinking\":$s,\"signature\":$s}", p->thinking.text,
                   mock_seal(p, S("EqQBCkYIARgC")));
         comma = ",";
@@ -194,12 +213,13 @@ static void write_body(const struct mock_plan *p, struct buf *out)
                   p->text.text);
         comma = ",";
     }
-    if (p->has_call) {
+    for (size_t i = 0; i < p->call_count; i++) {
         buf_add(out, str_of(comma));
-        write_call(p, p->call.text, out);
+        write_call(p, i, p->calls[i].text, out);
+        comma = ",";
     }
-    mock_json(out, "],\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":null,\"usage\":",
-              stop_reasons[p->stop]);
+    mock_json(out, "],\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":$r,\"usage\":",
+              stop_reasons[p->stop], stop_details(p));
     write_usage(p, p->output_tokens, out);
     buf_add_byte(out, '}');
 }
@@ -222,9 +242,11 @@ static void render_open(const struct mock_reply *r, struct buf *out)
               "\"content_block\":",
               r->block);
     if (r->phase == MOCK_PHASE_CALL_OPEN)
-        write_call(&r->plan, S("{}"), out);
+        write_call(&r->plan, r->call, S("{}"), out);
     else if (r->phase == MOCK_PHASE_TEXT_OPEN)
         buf_add(out, S("{\"type\":\"text\",\"text\":\"\"}"));
+    else if (r->plan.redacted)
+        write_redacted(&r->plan, out);
     else
         buf_add(out, S("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"));
     buf_add(out, S("}\n\n"));
@@ -243,7 +265,7 @@ static void render_delta(const struct mock_reply *r, const char *type, const cha
 
 static void render_close(const struct mock_reply *r, struct buf *out)
 {
-    if (r->phase == MOCK_PHASE_THINK_CLOSE)
+    if (r->phase == MOCK_PHASE_THINK_CLOSE && !r->plan.redacted)
         render_delta(r, "signature_delta", "signature", mock_seal(&r->plan, S("EqQBCkYIARgC")),
                      out);
     mock_json(out,
@@ -256,8 +278,8 @@ static void render_tail(const struct mock_plan *p, struct buf *out)
 {
     mock_json(out,
               "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{"
-              "\"stop_reason\":$s,\"stop_sequence\":null},\"usage\":",
-              stop_reasons[p->stop]);
+              "\"stop_reason\":$s,\"stop_sequence\":null,\"stop_details\":$r},\"usage\":",
+              stop_reasons[p->stop], stop_details(p));
     write_usage(p, p->output_tokens, out);
     buf_add(out, S("}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
 }
@@ -281,7 +303,8 @@ static void render(struct mock_reply *r, struct buf *out)
         render_delta(r, "text_delta", "text", mock_piece(&p->text, r->i), out);
         break;
     case MOCK_PHASE_CALL:
-        render_delta(r, "input_json_delta", "partial_json", mock_piece(&p->call, r->i), out);
+        render_delta(r, "input_json_delta", "partial_json", mock_piece(&p->calls[r->call], r->i),
+                     out);
         break;
     case MOCK_PHASE_THINK_CLOSE:
     case MOCK_PHASE_TEXT_CLOSE:

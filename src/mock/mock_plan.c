@@ -4,6 +4,7 @@
 
 enum {
     PIECE_BYTES = 16,
+    CALL_PIECE_BYTES = 6,
     QUOTE_BYTES_MAX = 2000,
     CACHE_TOKENS_MIN = 1024, /* both vendors cache no shorter prefix */
 };
@@ -25,8 +26,26 @@ struct str mock_seal(const struct mock_plan *p, struct str prefix)
                         (unsigned long long)spread(h + 1), (unsigned long long)spread(h + 2));
 }
 
+struct str mock_call_id(const struct mock_plan *p, size_t i)
+{
+    return i == 0 ? p->id : arena_printf(p->arena, "%.*s%zu", STR_ARG(p->id), i);
+}
+
+/* Structured output. */
+static struct str fill_schema(struct arena *a, yyjson_val *schema)
+{
+    struct buf out;
+    buf_init(&out, SIZE_MAX);
+    mock_fill_schema(&out, schema, S("text"));
+    struct str text = arena_str(a, buf_str(&out));
+    buf_done(&out);
+    return text;
+}
+
 static struct str compose(struct arena *a, const struct mock_ask *ask)
 {
+    if (ask->text_schema != NULL)
+        return fill_schema(a, ask->text_schema);
     struct str model = mock_clip(ask->model, 200);
     if (ask->tool_result.p != NULL) {
         struct str result = mock_clip(ask->tool_result, QUOTE_BYTES_MAX);
@@ -75,36 +94,59 @@ static struct mock_pieces with_huge_piece(struct arena *a, struct mock_pieces p,
     return out;
 }
 
-static void plan_call(struct mock_plan *p)
+/* The arguments of each call are others, so that a mix-up shows. */
+static void plan_calls(struct mock_plan *p)
 {
+    static const struct str words[MOCK_CALLS_MAX] = { S_INIT("text"), S_INIT("another text") };
     const struct mock_ask *ask = &p->ask;
     if (ask->tool_name.p == NULL || ask->tool_result.p != NULL ||
         !str_contains(ask->user_text, S("mock:tool")))
         return;
-    struct str input = mock_tool_input(ask->tool_name);
-    if (!ask->tool_custom) {
-        struct buf args;
-        buf_init(&args, SIZE_MAX);
-        mock_fill_schema(&args, ask->tool_name, ask->tool_schema);
-        input = arena_str(p->arena, buf_str(&args));
-        buf_done(&args);
+    p->call_count = str_contains(ask->user_text, S("mock:parallel")) ? MOCK_CALLS_MAX : 1;
+    for (size_t i = 0; i < p->call_count; i++) {
+        struct buf input;
+        buf_init(&input, SIZE_MAX);
+        if (ask->tool_custom)
+            buf_add(&input, mock_tool_input(ask->tool_name));
+        else
+            mock_fill_arguments(&input, ask->tool_name, ask->tool_schema, words[i]);
+        p->calls[i] = mock_cut(p->arena, arena_str(p->arena, buf_str(&input)), CALL_PIECE_BYTES);
+        buf_done(&input);
     }
-    p->has_call = true;
-    p->call = mock_cut(p->arena, input, PIECE_BYTES);
+}
+
+static void plan_text(struct mock_plan *p)
+{
+    struct str text = compose(p->arena, &p->ask);
+    if (p->call_count > 0)
+        text = S("I will call a tool.");
+    else if (p->stop == MOCK_STOP_REFUSAL)
+        text = S("I cannot help with that.");
+    p->text = mock_cut(p->arena, text, PIECE_BYTES);
+}
+
+static void plan_thinking(struct mock_plan *p)
+{
+    if (!p->ask.thinks)
+        return;
+    p->redacted = str_contains(p->ask.user_text, S("mock:redacted"));
+    p->thinking =
+        mock_cut(p->arena, S("The user wrote something; I will answer it politely."), PIECE_BYTES);
 }
 
 /* A piece is about a token. */
 static void apply_max_tokens(struct mock_plan *p)
 {
     uint64_t max = p->ask.max_tokens, all = p->thinking.n + p->text.n;
-    if (p->has_call && max > 0) {
+    if (p->call_count > 0 && max > 0) {
         p->stop = MOCK_STOP_TOOL;
         return;
     }
-    p->stop = all > max ? MOCK_STOP_LENGTH : MOCK_STOP_END;
+    if (all > max)
+        p->stop = MOCK_STOP_LENGTH;
     if (max == 0) { /* only warms the cache */
         p->ask.thinks = false;
-        p->has_call = false;
+        p->call_count = 0;
     }
     mock_pieces_keep(&p->thinking, max < SIZE_MAX ? (size_t)max : SIZE_MAX);
     uint64_t rest = max - p->thinking.n;
@@ -117,19 +159,21 @@ void mock_plan_make(struct mock_plan *p, struct arena *a, const struct mock_ask 
     *p = (struct mock_plan){ .arena = a, .ask = *ask, .number = wish->number };
     p->created_s = wish->created_s;
     p->id = mock_clip(mock_seal(p, (struct str){ 0 }), 24);
-    if (ask->thinks)
-        p->thinking =
-            mock_cut(a, S("The user wrote something; I will answer it politely."), PIECE_BYTES);
-    plan_call(p);
-    p->text = mock_cut(a, p->has_call ? S("I will call a tool.") : compose(a, ask), PIECE_BYTES);
+    if (str_contains(ask->user_text, S("mock:refuse")))
+        p->stop = MOCK_STOP_REFUSAL;
+    plan_thinking(p);
+    plan_calls(p);
+    plan_text(p);
     if (wish->n_deltas > 0)
         p->text = stretch(a, p->text, wish->n_deltas);
     if (wish->huge_mib > 0)
         p->text = with_huge_piece(a, p->text, wish->huge_mib);
     apply_max_tokens(p);
     p->thinking_tokens = p->thinking.n;
-    p->output_tokens = p->thinking.n + p->text.n + p->call.text.n / 4 + (p->has_call ? 8 : 0);
-    if (ask->thinking_hidden)
+    p->output_tokens = p->thinking.n + p->text.n;
+    for (size_t i = 0; i < p->call_count; i++)
+        p->output_tokens += p->calls[i].text.n / 4 + 8;
+    if (ask->thinking_hidden || p->redacted)
         mock_pieces_keep(&p->thinking, 0);
     p->input_tokens = wish->body_bytes / 4 + 1;
     if (p->input_tokens >= CACHE_TOKENS_MIN)

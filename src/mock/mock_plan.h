@@ -18,9 +18,9 @@
 #include "mock_text.h"
 #include "str.h"
 
-enum { MOCK_TOKENS_MAX = 1000000, MOCK_HUGE_MIB_MAX = 256 };
+enum { MOCK_TOKENS_MAX = 1000000, MOCK_HUGE_MIB_MAX = 256, MOCK_CALLS_MAX = 2 };
 
-enum mock_stop { MOCK_STOP_END, MOCK_STOP_LENGTH, MOCK_STOP_TOOL };
+enum mock_stop { MOCK_STOP_END, MOCK_STOP_LENGTH, MOCK_STOP_TOOL, MOCK_STOP_REFUSAL };
 
 /* What the vendor's reader finds in a request. */
 struct mock_ask {
@@ -36,6 +36,7 @@ struct mock_ask {
     struct str tool_namespace;
     bool tool_custom;
     yyjson_val *tool_schema;
+    yyjson_val *text_schema; /* structured output; NULL: none wanted */
     struct str echo; /* Responses: members that the reply repeats, each with a comma behind */
     bool encrypted;  /* Responses: reasoning.encrypted_content is included */
 };
@@ -45,9 +46,11 @@ struct mock_plan {
     struct mock_ask ask;
     uint64_t number; /* of the request: makes the ids */
     uint64_t created_s;
-    struct str id; /* 24 hex digits; the vendor's prefix is put in front */
-    struct mock_pieces thinking, text, call; /* call: arguments or free input */
-    bool has_call;
+    struct str id;                     /* 24 hex digits; the vendor's prefix is put in front */
+    struct mock_pieces thinking, text; /* text: of a refusal too */
+    struct mock_pieces calls[MOCK_CALLS_MAX]; /* arguments or free input */
+    size_t call_count;
+    bool redacted; /* Messages: the thinking cannot be read */
     enum mock_stop stop;
     uint64_t input_tokens, cached_tokens, output_tokens, thinking_tokens; /* input: all of it */
 };
@@ -61,6 +64,9 @@ struct mock_wish {
 
 void mock_plan_make(struct mock_plan *p, struct arena *a, const struct mock_ask *ask,
                     const struct mock_wish *wish);
+
+/* The id of call i, without the vendor's prefix. */
+struct str mock_call_id(const struct mock_plan *p, size_t i);
 
 /* Opaque text that looks like a signature; the same for the same plan. */
 struct str mock_seal(const struct mock_plan *p, struct str prefix);

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "hash.h"
 #include "json.h"
 #include "mem.h"
 #include "mock_text.h"
@@ -76,11 +77,9 @@ void mock_record_cancelled(struct mock_records *r, uint64_t number)
 
 void mock_sha256(struct str bytes, struct buf *out)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    must(EVP_Digest(bytes.p, bytes.n, digest, &n, EVP_sha256(), NULL) == 1);
-    for (unsigned i = 0; i < n; i++)
-        buf_addf(out, "%02x", digest[i]);
+    char digits[2 * HASH_BYTES];
+    hash_hex(bytes, digits, sizeof(digits));
+    buf_add(out, (struct str){ digits, sizeof(digits) });
 }
 
 static void add_base64(struct buf *out, struct str bytes)

@@ -126,6 +126,8 @@ static void read_ask(yyjson_val *root, struct arena *a, struct mock_ask *ask)
     ask->thinks = yyjson_is_obj(reasoning) && !str_eq(effort, S("none"));
     ask->thinking_hidden = json_member_str(reasoning, S("summary")).n == 0;
     ask->encrypted = includes(root, S("reasoning.encrypted_content"));
+    ask->text_schema =
+        json_member(json_member(json_member(root, S("text")), S("format")), S("schema"));
     ask->echo = read_echo(root, a);
     read_input(input, ask);
     read_tools(json_member(root, S("tools")), (struct str){ 0 }, ask);
@@ -142,10 +144,18 @@ static void write_usage(const struct mock_plan *p, struct buf *out)
               p->input_tokens + p->output_tokens);
 }
 
-static void write_part(struct str text, struct buf *out)
+static bool refuses(const struct mock_plan *p)
 {
-    mock_json(out, "{\"type\":\"output_text\",\"text\":$s,\"annotations\":[],\"logprobs\":[]}",
-              text);
+    return p->stop == MOCK_STOP_REFUSAL;
+}
+
+static void write_part(const struct mock_plan *p, struct str text, struct buf *out)
+{
+    if (refuses(p))
+        mock_json(out, "{\"type\":\"refusal\",\"refusal\":$s}", text);
+    else
+        mock_json(out, "{\"type\":\"output_text\",\"text\":$s,\"annotations\":[],\"logprobs\":[]}",
+                  text);
 }
 
 /* The three items; as they are when added, or done. */
@@ -180,17 +190,17 @@ static void write_message(const struct mock_plan *p, bool done, struct buf *out)
               "\"content\":[",
               p->id, item_status(p, done));
     if (done)
-        write_part(p->text.text, out);
+        write_part(p, p->text.text, out);
     buf_add(out, S("]}"));
 }
 
-static void write_call(const struct mock_plan *p, bool done, struct buf *out)
+static void write_call(const struct mock_plan *p, size_t i, bool done, struct buf *out)
 {
     const struct mock_ask *ask = &p->ask;
-    struct str input = done ? p->call.text : S("");
+    struct str input = done ? p->calls[i].text : S(""), id = mock_call_id(p, i);
     struct str type = ask->tool_custom ? S("custom_tool_call") : S("function_call");
     mock_json(out, "{\"id\":\"$r_$r\",\"type\":$s,\"call_id\":\"call_$r\",\"name\":$s,",
-              ask->tool_custom ? S("ctc") : S("fc"), p->id, type, p->id, ask->tool_name);
+              ask->tool_custom ? S("ctc") : S("fc"), id, type, id, ask->tool_name);
     if (ask->tool_namespace.p != NULL)
         mock_json(out, "\"namespace\":$s,", ask->tool_namespace);
     mock_json(out, "\"$r\":$s,\"status\":$s}", ask->tool_custom ? S("input") : S("arguments"),
@@ -208,9 +218,11 @@ static void write_output(const struct mock_plan *p, struct buf *out)
         write_message(p, true, out);
         buf_add_byte(out, ',');
     }
-    if (p->has_call)
-        write_call(p, true, out);
-    else if (buf_len(out) > begin)
+    for (size_t i = 0; i < p->call_count; i++) {
+        write_call(p, i, true, out);
+        buf_add_byte(out, ',');
+    }
+    if (buf_len(out) > begin)
         buf_truncate(out, buf_len(out) - 1); /* the comma */
 }
 
@@ -268,7 +280,7 @@ static void item_event(struct mock_reply *r, bool done, struct buf *out)
     else if (r->phase <= MOCK_PHASE_TEXT_CLOSE)
         write_message(&r->plan, done, out);
     else
-        write_call(&r->plan, done, out);
+        write_call(&r->plan, r->call, done, out);
     event_end(out);
 }
 
@@ -276,7 +288,8 @@ static void item_event(struct mock_reply *r, bool done, struct buf *out)
 static void inner_event(struct mock_reply *r, struct str type, struct str prefix, struct buf *out)
 {
     event_begin(r, type, out);
-    mock_json(out, "\"item_id\":\"$r_$r\",\"output_index\":$u,", prefix, r->plan.id, r->block);
+    mock_json(out, "\"item_id\":\"$r_$r\",\"output_index\":$u,", prefix,
+              mock_call_id(&r->plan, r->call), r->block);
 }
 
 static void summary_part(struct mock_reply *r, struct str type, struct str text, struct buf *out)
@@ -317,15 +330,22 @@ static void content_part(struct mock_reply *r, struct str type, struct str text,
 {
     inner_event(r, type, S("msg"), out);
     buf_add(out, S("\"content_index\":0,\"part\":"));
-    write_part(text, out);
+    write_part(&r->plan, text, out);
     event_end(out);
 }
 
-static void output_text(struct mock_reply *r, struct str type, struct str member, struct str text,
-                        struct buf *out)
+static void text_event(struct mock_reply *r, bool done, struct str text, struct buf *out)
 {
-    inner_event(r, type, S("msg"), out);
-    mock_json(out, "\"content_index\":0,\"$r\":$s,\"logprobs\":[]", member, text);
+    if (refuses(&r->plan)) {
+        inner_event(r, done ? S("response.refusal.done") : S("response.refusal.delta"), S("msg"),
+                    out);
+        mock_json(out, "\"content_index\":0,\"$r\":$s", done ? S("refusal") : S("delta"), text);
+    } else {
+        inner_event(r, done ? S("response.output_text.done") : S("response.output_text.delta"),
+                    S("msg"), out);
+        mock_json(out, "\"content_index\":0,\"$r\":$s,\"logprobs\":[]",
+                  done ? S("text") : S("delta"), text);
+    }
     event_end(out);
 }
 
@@ -336,9 +356,9 @@ static void render_text(struct mock_reply *r, struct buf *out)
         item_event(r, false, out);
         content_part(r, S("response.content_part.added"), S(""), out);
     } else if (r->phase == MOCK_PHASE_TEXT) {
-        output_text(r, S("response.output_text.delta"), S("delta"), mock_piece(t, r->i), out);
+        text_event(r, false, mock_piece(t, r->i), out);
     } else {
-        output_text(r, S("response.output_text.done"), S("text"), t->text, out);
+        text_event(r, true, t->text, out);
         content_part(r, S("response.content_part.done"), t->text, out);
         item_event(r, true, out);
     }
@@ -364,9 +384,9 @@ static void render_call(struct mock_reply *r, struct buf *out)
     if (r->phase == MOCK_PHASE_CALL_OPEN) {
         item_event(r, false, out);
     } else if (r->phase == MOCK_PHASE_CALL) {
-        call_event(r, false, mock_piece(&r->plan.call, r->i), out);
+        call_event(r, false, mock_piece(&r->plan.calls[r->call], r->i), out);
     } else {
-        call_event(r, true, r->plan.call.text, out);
+        call_event(r, true, r->plan.calls[r->call].text, out);
         item_event(r, true, out);
     }
 }
@@ -398,6 +418,7 @@ static void error_event(struct mock_reply *r, struct buf *out)
 
 const struct mock_vendor mock_responses = {
     .name = S_INIT("responses"),
+    .interleaves = true,
     .check = check_request,
     .read = read_ask,
     .render = render,

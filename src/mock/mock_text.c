@@ -103,7 +103,18 @@ struct str mock_raw(struct arena *a, yyjson_val *val)
     return copy;
 }
 
-static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth);
+struct filling {
+    struct buf *out;
+    struct str word; /* what free strings are */
+    int depth;
+};
+
+static void fill(const struct filling *f, struct str name, yyjson_val *schema);
+
+static struct filling deeper(const struct filling *f)
+{
+    return (struct filling){ f->out, f->word, f->depth + 1 };
+}
 
 static void add_raw(struct buf *out, yyjson_val *val)
 {
@@ -146,35 +157,39 @@ static bool wanted(yyjson_val *schema, struct str name)
     return false;
 }
 
-static void fill_object(struct buf *out, yyjson_val *schema, int depth)
+static void fill_object(const struct filling *f, yyjson_val *schema)
 {
+    struct buf *out = f->out;
+    struct filling inner = deeper(f);
     yyjson_val *properties = json_member(schema, S("properties")), *key;
     yyjson_obj_iter iter;
     bool first = true;
     buf_add_byte(out, '{');
-    if (yyjson_is_obj(properties) && depth < SCHEMA_DEPTH_MAX) {
+    if (yyjson_is_obj(properties) && f->depth < SCHEMA_DEPTH_MAX) {
         yyjson_obj_iter_init(properties, &iter);
         while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
             struct str name = json_str(key);
             if (!wanted(schema, name))
                 continue;
             mock_json(out, first ? "$s:" : ",$s:", name);
-            fill(out, name, yyjson_obj_iter_get_val(key), depth + 1);
+            fill(&inner, name, yyjson_obj_iter_get_val(key));
             first = false;
         }
     }
     buf_add_byte(out, '}');
 }
 
-static void fill_array(struct buf *out, struct str name, yyjson_val *schema, int depth)
+static void fill_array(const struct filling *f, struct str name, yyjson_val *schema)
 {
+    struct buf *out = f->out;
+    struct filling inner = deeper(f);
     if (is_command(name)) {
         buf_add(out, S("[\"bash\",\"-c\",\"" SHELL_COMMAND "\"]"));
         return;
     }
     buf_add_byte(out, '[');
-    if (depth < SCHEMA_DEPTH_MAX)
-        fill(out, (struct str){ 0 }, json_member(schema, S("items")), depth + 1);
+    if (f->depth < SCHEMA_DEPTH_MAX)
+        fill(&inner, (struct str){ 0 }, json_member(schema, S("items")));
     buf_add_byte(out, ']');
 }
 
@@ -199,8 +214,10 @@ static yyjson_val *first_choice(yyjson_val *schema)
     return NULL;
 }
 
-static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth)
+static void fill(const struct filling *f, struct str name, yyjson_val *schema)
 {
+    struct buf *out = f->out;
+    struct filling inner = deeper(f);
     yyjson_val *fixed = json_member(schema, S("const")), *values = json_member(schema, S("enum"));
     if (fixed == NULL && yyjson_is_arr(values))
         fixed = yyjson_arr_get_first(values);
@@ -210,12 +227,12 @@ static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth
     }
     struct str type = schema_type(schema);
     yyjson_val *choice = first_choice(schema);
-    if (type.n == 0 && choice != NULL && depth < SCHEMA_DEPTH_MAX)
-        fill(out, name, choice, depth + 1);
+    if (type.n == 0 && choice != NULL && f->depth < SCHEMA_DEPTH_MAX)
+        fill(&inner, name, choice);
     else if (str_eq(type, S("object")))
-        fill_object(out, schema, depth);
+        fill_object(f, schema);
     else if (str_eq(type, S("array")))
-        fill_array(out, name, schema, depth);
+        fill_array(f, name, schema);
     else if (str_eq(type, S("integer")) || str_eq(type, S("number")))
         fill_number(out, schema);
     else if (str_eq(type, S("boolean")))
@@ -223,7 +240,7 @@ static void fill(struct buf *out, struct str name, yyjson_val *schema, int depth
     else if (str_eq(type, S("null")))
         buf_add(out, S("null"));
     else
-        buf_add(out, is_command(name) ? S("\"" SHELL_COMMAND "\"") : S("\"text\""));
+        json_write_str(out, is_command(name) ? S(SHELL_COMMAND) : f->word);
 }
 
 /* What tools with free text take; "text" is fine for all others. */
@@ -251,6 +268,12 @@ struct str mock_tool_input(struct str tool)
     return S("text");
 }
 
+void mock_fill_schema(struct buf *out, yyjson_val *schema, struct str word)
+{
+    struct filling f = { out, word, 0 };
+    fill_object(&f, schema); /* arguments are an object, whatever the schema says */
+}
+
 /* A proxy makes a function of a tool that takes free text: {"input":"..."}. */
 static bool takes_only_input(yyjson_val *schema)
 {
@@ -258,10 +281,10 @@ static bool takes_only_input(yyjson_val *schema)
     return yyjson_obj_size(properties) == 1 && json_member(properties, S("input")) != NULL;
 }
 
-void mock_fill_schema(struct buf *out, struct str tool, yyjson_val *schema)
+void mock_fill_arguments(struct buf *out, struct str tool, yyjson_val *schema, struct str word)
 {
     if (takes_only_input(schema))
         mock_json(out, "{\"input\":$s}", mock_tool_input(tool));
     else
-        fill_object(out, schema, 0); /* arguments are an object, whatever the schema says */
+        mock_fill_schema(out, schema, word);
 }

@@ -39,8 +39,11 @@ void mock_json(struct buf *out, const char *fmt, ...);
 /* A value of any JSON type as compact text; "null" for NULL. */
 struct str mock_raw(struct arena *a, yyjson_val *val);
 
-/* Arguments that fit the tool's JSON schema (object, required members, first of enum ...). */
-void mock_fill_schema(struct buf *out, struct str tool, yyjson_val *schema);
+/* A value that fits the JSON schema (object, required members, first of enum ...); word: what free
+ * strings are. */
+void mock_fill_schema(struct buf *out, yyjson_val *schema, struct str word);
+/* The same as the tool's arguments. */
+void mock_fill_arguments(struct buf *out, struct str tool, yyjson_val *schema, struct str word);
 /* The input of a custom tool, which is free text. */
 struct str mock_tool_input(struct str tool);
 /* Whether this is the tool's name, or ends in it behind "__", as a namespace stands before it. */

@@ -57,6 +57,11 @@ void mock_reply_init(struct mock_reply *r, const struct mock_vendor *vendor,
     *r = (struct mock_reply){ .vendor = vendor, .plan = *plan };
 }
 
+static bool in_calls(const struct mock_reply *r)
+{
+    return r->phase >= MOCK_PHASE_CALL_OPEN && r->phase <= MOCK_PHASE_CALL_CLOSE;
+}
+
 /* The pieces of the phase; NULL when it is one step. */
 static const struct mock_pieces *pieces_of(const struct mock_reply *r)
 {
@@ -66,7 +71,7 @@ static const struct mock_pieces *pieces_of(const struct mock_reply *r)
     case MOCK_PHASE_TEXT:
         return &r->plan.text;
     case MOCK_PHASE_CALL:
-        return &r->plan.call;
+        return &r->plan.calls[r->call];
     default:
         return NULL;
     }
@@ -78,8 +83,8 @@ static bool phase_present(const struct mock_reply *r)
         return r->plan.ask.thinks;
     if (r->phase >= MOCK_PHASE_TEXT_OPEN && r->phase <= MOCK_PHASE_TEXT_CLOSE)
         return r->plan.text.n > 0;
-    if (r->phase >= MOCK_PHASE_CALL_OPEN && r->phase <= MOCK_PHASE_CALL_CLOSE)
-        return r->plan.has_call;
+    if (in_calls(r))
+        return r->plan.call_count > 0;
     return true;
 }
 
@@ -89,10 +94,44 @@ static void advance(struct mock_reply *r)
     if (r->phase == MOCK_PHASE_THINK_CLOSE || r->phase == MOCK_PHASE_TEXT_CLOSE ||
         r->phase == MOCK_PHASE_CALL_CLOSE)
         r->block++;
+    if (r->phase == MOCK_PHASE_CALL_CLOSE && !r->vendor->interleaves &&
+        r->call + 1 < r->plan.call_count) {
+        r->call++;
+        r->i = 0;
+        r->phase = MOCK_PHASE_CALL_OPEN;
+        return;
+    }
     r->phase++;
     r->i = 0;
     while (!phase_present(r))
         r->phase++;
+}
+
+/* Renders the step: of all calls, when they take turns. */
+static void render(struct mock_reply *r, struct buf *out)
+{
+    if (!in_calls(r) || !r->vendor->interleaves) {
+        r->vendor->render(r, out);
+        return;
+    }
+    uint64_t block = r->block;
+    for (r->call = 0; r->call < r->plan.call_count; r->call++) {
+        if (r->phase != MOCK_PHASE_CALL || r->i < r->plan.calls[r->call].n)
+            r->vendor->render(r, out);
+        r->block++;
+    }
+    r->call = 0;
+    r->block = block;
+}
+
+/* How many steps the phase has; those of calls that take turns, all in one. */
+static size_t steps_of(const struct mock_reply *r, const struct mock_pieces *pieces)
+{
+    size_t n = pieces->n;
+    if (in_calls(r) && r->vendor->interleaves)
+        for (size_t i = 0; i < r->plan.call_count; i++)
+            n = r->plan.calls[i].n > n ? r->plan.calls[i].n : n;
+    return n;
 }
 
 bool mock_reply_next(struct mock_reply *r, struct buf *out, bool *ret_paced)
@@ -102,10 +141,10 @@ bool mock_reply_next(struct mock_reply *r, struct buf *out, bool *ret_paced)
         const struct mock_pieces *pieces = pieces_of(r);
         *ret_paced = pieces != NULL;
         if (pieces == NULL) {
-            r->vendor->render(r, out);
+            render(r, out);
             advance(r);
-        } else if (r->i < pieces->n) {
-            r->vendor->render(r, out);
+        } else if (r->i < steps_of(r, pieces)) {
+            render(r, out);
             r->i++;
         } else {
             advance(r);

@@ -9,6 +9,7 @@
  *   render()   appends the SSE events of the reply's present step (phase and
  *              piece); may append none.
  *   body()     appends the whole reply as one JSON object.
+ *   interleaves: the pieces of calls that are made at once come in turns; else call after call.
  *   error_event() appends the error event that may stand in a stream.
  */
 #ifndef MOCK_VENDOR_H
@@ -24,8 +25,8 @@
 
 /*
  * HEAD → THINK_OPEN → THINK* → THINK_CLOSE → TEXT_OPEN → TEXT* → TEXT_CLOSE →
- * CALL_OPEN → CALL* → CALL_CLOSE → TAIL → END; absent parts are passed over
- * [mock_reply_next].
+ * CALL_OPEN → CALL* → CALL_CLOSE → TAIL → END; absent parts are passed over, and a further call
+ * begins with CALL_OPEN again, or takes turns with the first [mock_reply_next].
  */
 enum mock_phase {
     MOCK_PHASE_HEAD,
@@ -48,12 +49,14 @@ struct mock_reply {
     enum mock_phase phase;
     size_t i;          /* the piece, in THINK, TEXT and CALL */
     uint64_t block;    /* number of the part: content block or output item */
+    size_t call;       /* which one, in the phases of calls */
     uint64_t sequence; /* Responses: events so far */
 };
 
 struct mock_vendor {
     struct str name;
     bool anthropic; /* shape of errors and headers */
+    bool interleaves;
     int (*check)(yyjson_val *root, struct buf *ret_message);
     void (*read)(yyjson_val *root, struct arena *a, struct mock_ask *ask);
     void (*render)(struct mock_reply *r, struct buf *out);

@@ -1,12 +1,12 @@
 #include "models.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "clock.h"
 #include "err.h"
+#include "hash.h"
 #include "json.h"
 #include "mem.h"
 #include "reply.h"
@@ -19,7 +19,7 @@ struct entry {
     struct list link; /* newest first */
     struct models_cache *cache;
     enum service service;
-    unsigned char key_hash[SHA256_DIGEST_LENGTH];
+    unsigned char key_hash[HASH_BYTES];
     int64_t until_ns; /* 0: not known (yet) */
     struct buf body;  /* known: in our shape.  Under way: as it comes */
     struct exchange *exchange;
@@ -362,9 +362,9 @@ static struct entry *add(struct models_cache *m, enum service service,
 void models_reply(struct request *r)
 {
     struct models_cache *m = r->worker->models;
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char hash[HASH_BYTES];
     struct str key = r->upstream->key.n > 0 ? r->upstream->key : r->credential.value;
-    SHA256((const unsigned char *)key.p, key.n, hash);
+    hash_sha256(key, hash);
     struct entry *e = find(m, r->service, hash);
     int64_t now = loop_now_ns(&m->worker->loop);
     if (e != NULL && e->exchange == NULL && e->until_ns > now) {

@@ -8,6 +8,7 @@
 #include "fold.h"
 #include "json.h"
 #include "mem.h"
+#include "model_name.h"
 #include "relay_convert.h"
 #include "reply.h"
 #include "request_convert.h"
@@ -84,6 +85,26 @@ void relay_drain(struct request *r)
 
 /* --- events --- */
 
+/* Whole events to the client, with its name of the model. */
+static void put_events(struct request *r, struct str events)
+{
+    if (r->shown_model.n == 0) {
+        relay_put(r, events);
+        return;
+    }
+    struct buf out;
+    buf_init(&out, SIZE_MAX / 2);
+    model_name_in_events(r->upstream_protocol, events, r->shown_model, &out);
+    relay_put(r, buf_str(&out));
+    buf_done(&out);
+}
+
+/* An event that is to be changed must be whole. */
+static size_t hold_limit(const struct request *r)
+{
+    return r->shown_model.n > 0 ? r->worker->config->max_event_bytes : (size_t)RELAY_HOLD_BYTES;
+}
+
 static void pass_event_piece(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
@@ -104,7 +125,7 @@ static void pass_events(struct request *r, struct str events)
         y->pending = NULL;
     }
     watch_events(&y->watch, events);
-    relay_put(r, events);
+    put_events(r, events);
 }
 
 /* sse_split() gives the end of the last whole event in the chunk. */
@@ -122,7 +143,7 @@ static void events_in(struct request *r, struct str bytes)
     }
     if (y->in_pieces) {
         pass_event_piece(r, rest);
-    } else if (buf_len(&y->held) + rest.n > RELAY_HOLD_BYTES) {
+    } else if (buf_len(&y->held) + rest.n > hold_limit(r)) {
         buf_add(&y->held, rest);
         y->pending = mem_dup(&y->watch, sizeof(y->watch));
         watch_events(y->pending, buf_str(&y->held));
@@ -147,7 +168,7 @@ static void finish_held(struct request *r)
     if (!ends_reply)
         return;
     y->watch = after;
-    relay_put(r, tail);
+    put_events(r, tail);
     relay_put(r, tail.p[tail.n - 1] == '\n' ? S("\n") : S("\n\n"));
 }
 
@@ -212,10 +233,24 @@ static void end_swallowed(struct request *r)
 
 static void reply_folded(struct request *r, int status, struct str body)
 {
-    request_reply_head(r, status, &r->relay->folded->headers, S("application/json"),
-                       (int64_t)body.n);
+    struct str type = r->relay->mode == RELAY_FOLD ? S("application/json") : S("");
+    request_reply_head(r, status, &r->relay->folded->headers, type, (int64_t)body.n);
     request_reply_body(r, body);
     request_reply_end(r);
+}
+
+/* The same with the client's name of the model. */
+static void reply_renamed(struct request *r, struct str body)
+{
+    struct buf out;
+    if (r->shown_model.n == 0) {
+        reply_folded(r, r->relay->upstream_status, body);
+        return;
+    }
+    buf_init(&out, SIZE_MAX / 2);
+    model_name_in_body(body, r->shown_model, &out);
+    reply_folded(r, r->relay->upstream_status, buf_str(&out));
+    buf_done(&out);
 }
 
 static void fold_failed(struct request *r, int e)
@@ -250,8 +285,17 @@ static void end_fold(struct request *r)
     fold_result(y->fold, &body);
     watch_json(&y->watch, buf_str(&body));
     request_log_reply(r);
-    reply_folded(r, y->upstream_status, buf_str(&body));
+    reply_renamed(r, buf_str(&body));
     buf_done(&body);
+    request_finish(r);
+}
+
+static void end_rename(struct request *r)
+{
+    struct relay *y = r->relay;
+    watch_json(&y->watch, buf_str(&y->body));
+    request_log_reply(r);
+    reply_renamed(r, buf_str(&y->body));
     request_finish(r);
 }
 
@@ -275,6 +319,10 @@ static int plain_bytes(void *ctx, struct str bytes)
         y->last_in_ns = clock_mono_ns();
         relay_put(r, bytes);
         return 0;
+    case RELAY_RENAME:
+        y->last_in_ns = clock_mono_ns();
+        buf_add(&y->body, bytes);
+        return y->body.overflow ? E_UPSTREAM_EVENT : 0;
     case RELAY_SWALLOW:
         return 0;
     case RELAY_CONVERT:
@@ -320,6 +368,9 @@ void relay_end(struct request *r)
     case RELAY_VERBATIM:
         end_verbatim(r);
         break;
+    case RELAY_RENAME:
+        end_rename(r);
+        break;
     case RELAY_SWALLOW:
         end_swallowed(r);
         break;
@@ -346,7 +397,7 @@ static enum relay_mode choose_mode(const struct request *r, int status, struct s
     if (r->opened)
         return events ? RELAY_EVENTS : RELAY_SWALLOW;
     if (!events)
-        return RELAY_VERBATIM;
+        return ok && r->shown_model.n > 0 ? RELAY_RENAME : RELAY_VERBATIM;
     return r->force_stream ? RELAY_FOLD : RELAY_EVENTS;
 }
 
@@ -391,8 +442,11 @@ void relay_begin(struct request *r, const struct http_head *head)
         relay_convert_begin(r, head);
         return;
     }
-    if (y->mode == RELAY_FOLD) {
-        y->fold = fold_new(r->upstream_protocol, r->worker->config->max_event_bytes);
+    if (y->mode == RELAY_FOLD || y->mode == RELAY_RENAME) {
+        if (y->mode == RELAY_FOLD)
+            y->fold = fold_new(r->upstream_protocol, r->worker->config->max_event_bytes);
+        else
+            buf_init(&y->body, r->worker->config->max_event_bytes);
         y->folded = arena_new(&r->work, struct http_head, 1);
         http_head_copy(head, &r->work, y->folded);
         return;

@@ -31,6 +31,7 @@ enum relay_mode {
     RELAY_SWALLOW,       /* an error reply that comes after we began the stream ourselves */
     RELAY_CONVERT,       /* a reply that changes its shape (relay_convert.h) */
     RELAY_CONVERT_ERROR, /* an error status instead of such a reply */
+    RELAY_RENAME,        /* a JSON reply in which the model gets the client's name */
     RELAY_COUNT,         /* the answer to a count of tokens that was converted */
 };
 
@@ -52,9 +53,9 @@ struct relay {
     struct fold *fold;
     struct http_head *folded; /* the upstream's head, in request->work */
     enum relay_shape shape;   /* RELAY_CONVERT: of what the upstream sends */
-    struct buf body;          /* RELAY_SHAPE_WHOLE, RELAY_CONVERT_ERROR, RELAY_COUNT: it */
-    struct buf converted;     /* what may not be sent yet */
-    struct buf capture;       /* copy of the reply for usage, error and test logs */
+    struct buf body; /* RELAY_SHAPE_WHOLE, RELAY_CONVERT_ERROR, RELAY_COUNT, RELAY_RENAME: it */
+    struct buf converted; /* what may not be sent yet */
+    struct buf capture;   /* copy of the reply for usage, error and test logs */
     int upstream_status;
     struct str upstream_request_id;
     struct str error_type; /* of an error reply, for the log */

@@ -163,7 +163,8 @@ static void end_error(struct request *r)
 {
     struct event_error error;
     convert_error_read(&r->work, r->relay->upstream_status, buf_str(&r->relay->body), &error);
-    if (refuses_reasoning(&error) && !r->repaired && r->status == 0) {
+    bool converted = r->upstream_protocol != r->route.protocol; /* else it is the client's own */
+    if (converted && refuses_reasoning(&error) && !r->repaired && r->status == 0) {
         request_repair(r);
         return;
     }

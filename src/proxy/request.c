@@ -289,8 +289,11 @@ static enum next step_convert(struct request *r)
                                   S("this model's upstream does not compact; do it yourself"));
         return go(r, &STEP_done);
     }
-    if (!request_convert_needed(r))
-        return go(r, &STEP_send);
+    bool renames = r->route.kind == ROUTE_JSON && r->upstream_model.n > 0;
+    if (!request_convert_needed(r)) {
+        int e = renames ? request_body_rename(r) : 0;
+        return e < 0 ? fail(r, e, S("")) : go(r, &STEP_send);
+    }
     int e = request_convert(r);
     if (e < 0)
         return fail(r, e, r->err_text);

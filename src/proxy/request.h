@@ -64,6 +64,7 @@ struct request {
     bool force_stream;
     struct str send_body;         /* what goes upstream */
     struct str upstream_model;    /* asked for instead of `model`; empty: as it is */
+    struct str shown_model;       /* raw JSON: the name to put back into a reply; empty: none */
     struct str anthropic_version; /* for Messages upstreams of other clients */
     bool strict;                  /* losses of a conversion are errors */
     struct convert *convert;      /* NULL: bodies pass in their own protocol */

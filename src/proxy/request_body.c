@@ -4,9 +4,9 @@
 #include "coding.h"
 #include "err.h"
 #include "json.h"
-#include "request_convert.h"
 #include "request_log.h"
-#include "text.h"
+
+enum { SHOWN_MODEL_MAX = 1024 }; /* of a name that is kept for the reply */
 
 enum { VALUES_MAX = 2 * 1000 * 1000 }; /* JSON values in a body: each costs memory when looked at */
 
@@ -137,26 +137,32 @@ static void trim_count_tokens(struct request *r)
     }
 }
 
-void request_body_rename_model(struct request *r)
-{
-    struct json_edit *e = r->adapting->edit;
-    struct text name = text_escape(&r->work, r->upstream_model);
-    struct str quoted = arena_printf(&r->work, "\"%.*s\"", (int)name.n, name.p);
-    if (r->upstream_model.n > 0)
-        json_set(e, json_root(e), S("model"), quoted);
-}
-
 void request_body_choose(struct request *r)
 {
     struct adapter_request *ar = r->adapting;
     r->send_body = buf_str(&r->body);
-    bool renames = r->upstream_model.n > 0 && !request_convert_needed(r);
-    if (ar->edit == NULL || (r->raw && !renames))
+    if (r->raw || ar->edit == NULL)
         return;
-    if (renames)
-        request_body_rename_model(r);
     if (r->route.endpoint == ENDPOINT_COUNT_TOKENS && json_edit_changed(ar->edit))
         trim_count_tokens(r);
     if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
         r->send_body = json_edit_text(ar->edit);
+}
+
+int request_body_rename(struct request *r)
+{
+    struct json_edit *e = r->adapting->edit;
+    if (e == NULL) /* only a raw adapter lets it come here */
+        return r->unread;
+    struct json_node *model = json_find(e, json_root(e), S("model"));
+    if (model == NULL || json_type(model) != JSON_STRING)
+        return 0;
+    struct str raw = json_raw(e, model), wanted = json_quote(&r->work, r->upstream_model);
+    if (str_eq(raw, wanted))
+        return 0;
+    r->shown_model =
+        raw.n <= SHOWN_MODEL_MAX ? arena_str(&r->arena, raw) : json_quote(&r->arena, r->model);
+    json_replace(e, model, wanted);
+    r->send_body = json_edit_text(e);
+    return 0;
 }

@@ -20,7 +20,9 @@ void request_body_begin(struct request *r);
 int request_body_parse(struct request *r) MUST_CHECK;
 /* Sets request->send_body, after the adapter has run. */
 void request_body_choose(struct request *r);
-/* Where the upstream has another name for the model: changes just this value. */
-void request_body_rename_model(struct request *r);
+
+/* Asks for upstream_model by its name, in the client's own protocol: sets send_body and, when the
+ * reply is to name it otherwise, shown_model (EW5 of protocols.md). */
+int request_body_rename(struct request *r) MUST_CHECK;
 
 #endif

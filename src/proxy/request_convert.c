@@ -106,7 +106,8 @@ int request_convert(struct request *r)
         int e = convert_adopt(r->convert, &r->work, body, streams);
         if (same)
             ask_stream(r, !streams);
-        request_body_rename_model(r);
+        if (e == 0 && r->upstream_model.n > 0)
+            e = request_body_rename(r); /* the conversion puts the client's name back */
         r->send_body = json_edit_text(ar->edit);
         return e;
     }

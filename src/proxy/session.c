@@ -2,38 +2,19 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <string.h>
 
-enum { DIGEST_BYTES = 32 };
-
-static struct str hex(struct arena *a, const unsigned char *p, size_t n)
-{
-    static const char digits[] = "0123456789abcdef";
-    char *out = arena_new(a, char, 2 * n + 1);
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
-    return (struct str){ out, 2 * n };
-}
-
-static struct str hex_sha256(struct arena *a, struct str s)
-{
-    unsigned char digest[DIGEST_BYTES];
-    must(EVP_Digest(s.n > 0 ? s.p : "", s.n, digest, NULL, EVP_sha256(), NULL) == 1);
-    return hex(a, digest, sizeof digest);
-}
+#include "hash.h"
 
 /* K of section 6: what keeps clients, or conversations, apart. */
 static struct str separator(struct arena *a, const struct session_key *k)
 {
     if (k->scope == SESSION_GLOBAL)
         return S("");
-    struct str key = hex_sha256(a, k->credential);
+    struct str key = hash_text(a, k->credential);
     if (k->scope == SESSION_KEY)
         return key;
-    return arena_cat(a, arena_cat(a, key, S(":")), hex_sha256(a, k->conversation));
+    return arena_cat(a, arena_cat(a, key, S(":")), hash_text(a, k->conversation));
 }
 
 static int64_t window_of(const struct session_key *k)
@@ -43,11 +24,11 @@ static int64_t window_of(const struct session_key *k)
     return k->unix_s / k->window_s;
 }
 
-static void derive(struct arena *a, const struct session_key *k, unsigned char digest[DIGEST_BYTES])
+static void derive(struct arena *a, const struct session_key *k, unsigned char digest[HASH_BYTES])
 {
     static const char *const scopes[] = { "global", "key", "conversation" };
     must((size_t)k->scope < ARRAY_LEN(scopes));
-    unsigned n = DIGEST_BYTES;
+    unsigned n = HASH_BYTES;
     struct str text = arena_printf(a, "cc-proxy/session/1\n" STR_FMT "\n%s\n" STR_FMT "\n%lld",
                                    STR_ARG(k->adapter), scopes[k->scope], STR_ARG(separator(a, k)),
                                    (long long)window_of(k));
@@ -58,7 +39,7 @@ static void derive(struct arena *a, const struct session_key *k, unsigned char d
 
 struct str session_user_id(struct arena *a, const struct session_key *k)
 {
-    unsigned char d[DIGEST_BYTES];
+    unsigned char d[HASH_BYTES];
     uint64_t number = 0;
     derive(a, k, d);
     for (size_t i = 0; i < 6; i++)
@@ -69,15 +50,15 @@ struct str session_user_id(struct arena *a, const struct session_key *k)
 
 struct str session_uuid(struct arena *a, const struct session_key *k)
 {
-    unsigned char d[DIGEST_BYTES];
+    unsigned char d[HASH_BYTES];
     derive(a, k, d);
     d[6] = (unsigned char)(0x80 | (d[6] & 0x0f));
     d[8] = (unsigned char)(0x80 | (d[8] & 0x3f));
-    struct str h = hex(a, d, 16);
+    struct str h = hex_text(a, d, 16);
     return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", h.p, h.p + 8, h.p + 12, h.p + 16, h.p + 20);
 }
 
 struct str session_fingerprint(struct arena *a, struct str credential)
 {
-    return str_slice(hex_sha256(a, credential), 0, 8);
+    return str_slice(hash_text(a, credential), 0, 8);
 }

@@ -111,7 +111,7 @@ def chat_call(call):
 def custom_calls(chunks):
     """The SDK's types of a stream know functions only: custom calls are taken out by hand."""
     calls = {}
-    for delta in [c["delta"] for chunk in chunks for c in chunk["choices"]]:
+    for delta in [c["delta"] for chunk in chunks for c in chunk.get("choices", [])]:
         for piece in [p for p in delta.get("tool_calls") or [] if "custom" in p]:
             call = calls.setdefault(piece["index"], ["", ""])
             call[0] += piece["custom"].get("name", "")

@@ -13,7 +13,8 @@ import json
 import random
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 16).decode()
-WORDS = ["ein", "Wort", "\U0001f600", "a\"b", "back\\slash", "new\nline", "tab\t", "mañana", "</x>", "{}"]
+WORDS = ["ein", "Wort", "\U0001f600", "a\"b", "back\\slash", "new\nline", "tab\t", "mañana"]
+WORDS += ["</x>", "{}"]
 NAMES = ["read_file", "mcp.srv/do", "run", "x" * 70]
 
 

@@ -315,3 +315,110 @@ def test_raw_adapters_do_not_stop_a_conversion(to_chat):
     unknown = ask(p.claude_port, "/v1/messages", ASK,
                   {"user-agent": "claude-cli/2.0.1 (external, cli)", "content-encoding": "rot13"})
     assert unknown.status == 415
+
+
+# --- another name of the model, the same protocol ---
+
+ALIAS = {
+    "/v1/messages": ("claude_port", "message",
+                     'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1",'
+                     '"type":"message","role":"assistant","model":"real","content":[],'
+                     '"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
+                     ': a comment about "model":"real"\n\n'
+                     'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+                     '"content_block":{"type":"text","text":""}}\n\n'
+                     'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+                     '"delta":{"type":"text_delta","text":"\\"model\\":\\"real\\""}}\n\n'
+                     'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
+    "/v1/chat/completions": ("codex_port", "",
+                             'data: {"id":"c","model":"real","choices":[{"index":0,'
+                             '"delta":{"content":"\\"model\\":\\"real\\""}}]}\n\n'
+                             'data: {"id":"c", "model" : "real","choices":[{"index":0,'
+                             '"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'),
+    "/v1/responses": ("codex_port", "response",
+                      'event: response.created\ndata: {"type":"response.created",'
+                      '"sequence_number":0,"response":{"id":"resp_1","model":"real"}}\n\n'
+                      'event: response.completed\ndata: {"type":"response.completed",'
+                      '"sequence_number":1,"response":{"id":"resp_1","status":"completed",'
+                      '"output":[{"model":"real","text":"PAD"}],"model":"real"}}\n\n'),
+}
+
+
+@pytest.fixture(scope="module")
+def aliased(tmp_path_factory):
+    up = Upstream()
+    file = tmp_path_factory.mktemp("alias") / "c.yaml"
+    file.write_text("services:\n" + "".join(
+        f"  {service}:\n    routes:\n"
+        f"      - {{ model: 'a*', upstream: {service}, upstream_model: real }}\n"
+        for service in ("claude", "codex")))
+    with Proxy(ANTHROPIC_BASE_URL=up.url, OPENAI_BASE_URL=up.url, CONFIG_FILE=file) as p:
+        yield p, up
+    up.close()
+
+
+def aliased_body(target):
+    """A body with white space and with the name in other places."""
+    member = "input" if target == "/v1/responses" else "messages"
+    return ('{ "max_tokens":5,"metadata" :{"model":"a\\u002d1"},\n\t"model":  "a\\u002d1" ,'
+            f'"{member}":[{{"role":"user","content":"\\"model\\":\\"a-1\\""}}]')
+
+
+@pytest.mark.parametrize("target", ALIAS)
+@pytest.mark.parametrize("agent", ["x", "claude-cli/2.0.1 (external, cli)"])
+def test_alias_changes_only_the_models_bytes(aliased, target, agent):
+    """E203, in the request and in the reply; also for adapters that pass bytes."""
+    p, up = aliased
+    port, _, _ = ALIAS[target]
+    body = aliased_body(target) + "}"
+    raw = b'{"id":"x",  "model" : "real","deep":{"model":"real"},"usage":{"input_tokens":3}}'
+    answering(up, body=raw)
+    with Client(getattr(p, port)) as c:
+        reply = c.request("POST", target, KEY | {"user-agent": agent}, body.encode())
+    assert reply.status == 200, reply.body
+    assert up.requests[0].body.decode() == body.replace(
+        '"model":  "a\\u002d1"', '"model":  "real"')
+    assert reply.body == raw.replace(b'"model" : "real"', b'"model" : "a\\u002d1"')
+
+
+@pytest.mark.parametrize("target", ALIAS)
+@pytest.mark.parametrize("pad", [1, 300_000])
+def test_alias_in_streams(aliased, target, pad):
+    """The name is back in the events that carry it, long ones too; all else byte for byte."""
+    p, up = aliased
+    port, holder, text = ALIAS[target]
+    text = text.replace("PAD", "x" * pad)
+    up.forget()
+
+    def script(c, _):
+        c.stream_head()
+        data = text.encode()
+        for i in range(0, len(data), 7 if pad == 1 else 50_000):
+            c.chunk(data[i : i + (7 if pad == 1 else 50_000)])
+        c.last_chunk()
+    up.script = script
+    with Client(getattr(p, port)) as c:
+        reply = c.request("POST", target, KEY,
+                          (aliased_body(target) + ',"stream":true}').encode())
+    assert reply.status == 200, reply.body
+    want = []
+    for line in text.split("\n"):
+        data = json.loads(line[6:]) if line.startswith("data: {") else {}
+        named = data.get(holder) if holder else data
+        if named and "model" in named:
+            i = line.rindex('"real"') if holder == "response" else line.index('"real"')
+            line = line[:i] + '"a\\u002d1"' + line[i + 6:]
+        want.append(line)
+    assert reply.body.decode() == "\n".join(want)
+
+
+def test_alias_with_errors_and_equal_names(aliased):
+    p, up = aliased
+    answering(up, status=400, body=b'{"error":{"message":"no"},"model":"real"}')
+    with Client(p.codex_port) as c:
+        reply = c.request("POST", "/v1/chat/completions", KEY, b'{"model":"a-1","messages":[]}')
+        assert (reply.status, reply.body) == (400, b'{"error":{"message":"no"},"model":"real"}')
+        answering(up, body=b'{"model":"m2"}')
+        body = b'{"model":"m2","messages":[]}'
+        assert c.request("POST", "/v1/chat/completions", KEY, body).body == b'{"model":"m2"}'
+        assert up.requests[0].body == body

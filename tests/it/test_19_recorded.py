@@ -11,6 +11,8 @@ import pathlib
 import re
 import subprocess
 
+import anthropic
+import openai
 import pytest
 
 import grammar
@@ -125,7 +127,8 @@ def request_of(to, stream):
         tool = {"type": "custom", "custom": {"name": "write_sql"}}
         extra = {"stream_options": {"include_usage": True}} if stream else {}
         return {**body, "messages": said, "tools": [tool], **extra}
-    tools = [{"type": "custom", "name": "write_sql"}, {"type": "tool_search", "execution": "client"}]
+    tools = [{"type": "custom", "name": "write_sql"}]
+    tools += [{"type": "tool_search", "execution": "client"}]
     return {**body, "input": said, "tools": tools}
 
 
@@ -235,6 +238,24 @@ def test_any_split_gives_the_same_bytes(convert, row, to, stream):
         assert (again.stdout, again.returncode) == (whole.stdout, whole.returncode), size
 
 
+WIRES = {
+    "crlf": lambda data: data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+    "no names": lambda data: re.sub(rb"(?m)^event:.*\r?\n", b"", data),
+    "comments": lambda data: re.sub(rb"(?m)^data:", b": still here\nid: 7\ndata:", data),
+    "no spaces": lambda data: re.sub(rb"(?m)^(data|event): ", rb"\1:", data),
+    "byte order mark": lambda data: b"\xef\xbb\xbf" + data,
+}
+
+
+@pytest.mark.parametrize("row,to", pairs("sse"))
+def test_the_way_it_was_written_does_not_matter(convert, row, to):
+    data = data_of(row)
+    plain = convert("stream", maker_of(row), to, data)
+    for name, rewrite in WIRES.items():
+        again = convert("stream", maker_of(row), to, rewrite(data))
+        assert (again.stdout, again.returncode) == (plain.stdout, plain.returncode), name
+
+
 def has_end(protocol, events):
     """EOF tolerance of C5: the reply's end was known when these events had come."""
     for block in events:
@@ -275,3 +296,15 @@ def test_a_cut_stream_never_ends_well(convert, row, to, stream):
         assert stream
         assert grammar.check(to, run.stdout) == [], f"cut at {len(data)}"
         assert grammar.outcome(to, run.stdout) == "error", f"cut at {len(data)}"
+
+
+@pytest.mark.parametrize("row,to", pairs("sse"))
+def test_the_sdk_raises_for_a_cut_stream(convert, row, to):
+    for data in list(cuts(row))[-6:]:
+        run = convert("stream", maker_of(row), to, data)
+        if b"HTTP" in run.stderr:
+            status = int(re.search(rb"HTTP (\d+)", run.stderr)[1])
+            assert sdk_read.error_of(to, run.stdout, status)[0] == status
+            continue
+        with pytest.raises((anthropic.APIError, openai.APIError), match="closed the stream"):
+            sdk_read.read(to, run.stdout, stream=True)

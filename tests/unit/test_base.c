@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "err.h"
+#include "hash.h"
 #include "list.h"
 
 static void glob_matches_like_a_shell(void **state)
@@ -35,6 +36,23 @@ static void numbers_are_whole_and_bounded(void **state)
     assert_true(x == 1500.0);
     assert_int_equal(str_to_double(S("nan"), &x), -EINVAL);
     assert_int_equal(str_to_double(S("1 "), &x), -EINVAL);
+}
+
+/* Goal: FIPS 180-4's hash, in lower case hex, cut to any even or odd number of digits. */
+static void hashes_are_sha256(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 4096);
+    struct str empty = S("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    struct str abc = S("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_true(str_eq(hash_text(&a, (struct str){ NULL, 0 }), empty));
+    assert_true(str_eq(hash_text(&a, S("abc")), abc));
+    char digits[8] = "xxxxxxx";
+    hash_hex(S("abc"), digits, 5);
+    assert_string_equal(digits, "ba781xx");
+    assert_true(str_eq(hex_text(&a, (const unsigned char *)"\x00\xa9", 2), S("00a9")));
+    arena_done(&a);
 }
 
 static void next_splits(void **state)
@@ -131,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(glob_matches_like_a_shell),
         cmocka_unit_test(numbers_are_whole_and_bounded),
+        cmocka_unit_test(hashes_are_sha256),
         cmocka_unit_test(next_splits),
         cmocka_unit_test(buf_stops_at_its_limit),
         cmocka_unit_test(buf_is_a_queue),

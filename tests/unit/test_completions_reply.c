@@ -3,6 +3,8 @@
  * clients get a reply that keeps their grammar (C3.3, C4.1, C5, cases E48..E159); the pieces in
  * which it comes make no difference.
  */
+#include "arena_fixture.h"
+#include "completions_reply.h"
 #include "reply_digest.h"
 
 /* The worked example of C8.2. */
@@ -329,13 +331,44 @@ static void test_limit(void **state)
     buf_done(&in);
 }
 
+/* Goal: each entry has an index of its own: SDKs that add up a stream make one entry of all that
+ * share one, and its proof is worth nothing then. */
+static void test_details_have_own_indexes(void **state)
+{
+    (void)state;
+    const struct chat_proof proof = {
+        .kind = CHAT_PROOF_ITEM,
+        .raw =
+            S_INIT("{\"id\":\"rs_1\",\"summary\":[{\"text\":\"a\"}],\"encrypted_content\":\"X\"}"),
+    };
+    struct json_out o;
+    struct buf out;
+    uint32_t next = 3;
+    buf_init(&out, SIZE_MAX);
+    json_out_init(&o, &out);
+    json_out_array(&o);
+    completions_write_details(&o, &arena, &proof, &next);
+    json_out_array_end(&o);
+    assert_str(buf_str(&out),
+               S("[{\"type\":\"reasoning.summary\",\"summary\":\"a\",\"id\":\"rs_1\","
+                 "\"format\":\"openai-responses-v1\",\"index\":3},"
+                 "{\"type\":\"reasoning.encrypted\",\"data\":\"X\",\"id\":\"rs_1\","
+                 "\"format\":\"openai-responses-v1\",\"index\":4}]"));
+    assert_int_equal(next, 5);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_to_messages),   cmocka_unit_test(test_to_chat),
-        cmocka_unit_test(test_every_split),   cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_whole_refusal), cmocka_unit_test(test_no_choices),
+        cmocka_unit_test(test_to_messages),
+        cmocka_unit_test(test_to_chat),
+        cmocka_unit_test(test_every_split),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_whole_refusal),
+        cmocka_unit_test(test_no_choices),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test_setup_teardown(test_details_have_own_indexes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -285,6 +285,51 @@ static void chat_streams(void **state)
     run_done(&r);
 }
 
+/* Goal: two calls at once, the second's arguments not the first's: one after the other in Messages,
+ * piece by piece in turns elsewhere. */
+static void calls_come_in_parallel(void **state)
+{
+    (void)state;
+    struct run r;
+    run(&r, &mock_messages,
+        S("{\"model\":\"m\",\"max_tokens\":900,\"tools\":[{\"name\":\"f\",\"input_schema\":{"
+          "\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}}],\"messages\":[{"
+          "\"role\":\"user\",\"content\":\"mock:tool mock:parallel\"}]}"));
+    assert_str(buf_str(&r.client.kinds), S("M<p.><.><.>DS"));
+    assert_str(buf_str(&r.client.call), S("{\"a\":\"text\"}{\"a\":\"another text\"}"));
+    run_done(&r);
+    run(&r, &mock_chat,
+        S("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"mock:tool "
+          "mock:parallel\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+          "\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}}}]}"));
+    assert_str(buf_str(&r.client.call), S("{\"a\":\"{\"a\":\"text\"}anothe"
+                                          "r text\"}"));
+    HAS(r, "\"arguments\":\"{\\\"a\\\":\\\"another text\\\"}\"");
+    run_done(&r);
+}
+
+/* Goal: each protocol's own way to refuse, streamed and whole. */
+static void refusals(void **state)
+{
+    (void)state;
+    struct run r;
+    run(&r, &mock_messages,
+        S("{\"model\":\"m\",\"max_tokens\":900,\"messages\":[{\"role\":\"user\",\"content\":"
+          "\"mock:refuse\"}]}"));
+    HAS(r, "\"stop_reason\":\"refusal\"");
+    run_done(&r);
+    run(&r, &mock_chat,
+        S("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"mock:refuse\"}]}"));
+    assert_str(buf_str(&r.client.text), S(""));
+    HAS(r, "\"content\":null,\"refusal\":\"I cannot");
+    run_done(&r);
+    run(&r, &mock_responses, S("{\"model\":\"m\",\"input\":\"mock:refuse\"}"));
+    assert_true(str_contains(buf_str(&r.stream), S("response.refusal.delta")));
+    assert_false(str_contains(buf_str(&r.stream), S("output_text")));
+    HAS(r, "\"type\":\"refusal\",\"refusal\":\"I cannot");
+    run_done(&r);
+}
+
 /* Goal: the terminal event's response is the body of the reply that does not stream. */
 static void check_terminal(struct run *r)
 {
@@ -319,7 +364,7 @@ static void user_names_the_tool(void **state)
     run(&r, &mock_responses,
         S("{\"model\":\"m\",\"input\":\"mock:tool=h\",\"tools\":[{\"type\":\"custom\",\"name\":"
           "\"g\"}]}"));
-    assert_false(r.plan.has_call);
+    assert_int_equal(r.plan.call_count, 0);
     run_done(&r);
 }
 
@@ -489,6 +534,8 @@ int main(void)
         cmocka_unit_test(chat_streams),
         cmocka_unit_test(responses_streams),
         cmocka_unit_test(user_names_the_tool),
+        cmocka_unit_test(calls_come_in_parallel),
+        cmocka_unit_test(refusals),
         cmocka_unit_test(wishes_shape_the_text),
         cmocka_unit_test(fault_names_are_read),
         cmocka_unit_test(faults_spoil_the_stream),
