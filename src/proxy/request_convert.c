@@ -101,10 +101,9 @@ int request_convert(struct request *r)
     buf_init(&r->converted, r->worker->config->max_body_bytes * GROWTH);
     bool streams = r->wants_stream;
     struct str body = json_edit_text(ar->edit);
-    bool same = r->upstream_protocol == r->route.protocol;
-    if (same || speaks_upstream(r)) {
+    if (r->upstream_protocol == r->route.protocol || speaks_upstream(r)) {
         int e = convert_adopt(r->convert, &r->work, body, streams);
-        if (same)
+        if (e == 0 && convert_asks_stream(r->convert) != streams)
             ask_stream(r, !streams);
         if (e == 0 && r->upstream_model.n > 0)
             e = request_body_rename(r); /* the conversion puts the client's name back */

@@ -233,9 +233,30 @@ def test_upstream_of_one_way(one_way, sim, stream, protocol):
 # ---- Cursor: a body of Responses on the path of Chat ----
 
 
+def test_cursor_in_front_of_one_way(one_way, sim, stream, tag):
+    """The body that is passed on as it is asks in the upstream's one way too."""
+    upstream, mode, proxy = one_way
+    if upstream != "responses":
+        pytest.skip("the adapter sends it to the service's own upstream")
+    body = {"model": MODEL, "stream": stream, "stream_options": {"include_usage": True},
+            "input": [{"role": "user", "content": "hello"}]}
+    with Client(proxy.codex_port) as c:
+        reply = c.request("POST", "/v1/chat/completions",
+                          {"authorization": "Bearer sk-o", "x-test-id": tag}, json=body)
+    assert reply.status == 200, reply.body
+    record = sim.record(tag)
+    assert record["target"] == UPSTREAMS[upstream].path
+    assert bool(record.json().get("stream")) == (mode == "always")
+    if not stream:
+        assert 'You said: "hello"' in reply.json()["choices"][0]["message"]["content"]
+        return
+    assert grammar.check("chat", reply.body) == [], reply.body.decode()
+    assert grammar.outcome("chat", reply.body) == "complete"
+
+
 @pytest.mark.parametrize("model", [MODEL, "mock-error-event"])
 def test_cursor(behind, stream, model):
-    """Its reply is one of Chat, whatever the upstream speaks."""
+    """Its reply is one of Chat."""
     body = {"model": model, "stream": stream, "tools": [
         {"type": "function", "name": "weather", "parameters": SCHEMA}], "input": [
             {"role": "user", "content": [{"type": "input_text", "text": USE_TOOLS}]}]}
