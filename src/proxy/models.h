@@ -2,9 +2,10 @@
  * models.h - GET /v1/models.
  *
  * Contract (docs/adapters.md section 8.2)
- *   Output     one shape for both families: the upstream's list, else MODELS, else an
- *              empty list; within MODELS_WAIT_MS, always status 200.
- *   Cache      an upstream's answer is kept for five minutes per service and key,
+ *   Output     one shape for both families: the lists of the service's own upstream and of
+ *              those that its routes name, one that fails does not matter; none of them: MODELS,
+ *              else an empty list.  Within MODELS_WAIT_MS, always status 200.
+ *   Cache      an upstream's answer is kept for five minutes per upstream and key,
  *              MODELS_CACHE_MAX of them, the oldest goes first.  Keys are kept as hashes.
  *   Cancel     a client that leaves does not stop a look-up: its result is cached.  It ends
  *              at HTTP_TIMEOUT.

@@ -31,6 +31,23 @@ const struct upstream *upstreams_find(const struct upstreams *u, struct str name
     return NULL;
 }
 
+size_t upstreams_of_service(const struct upstreams *u, enum service service,
+                            const struct upstream *ret[UPSTREAMS_MAX + 1])
+{
+    const struct route_table *t = &u->tables[service];
+    size_t n = 0;
+    ret[n++] = &u->own[service];
+    for (size_t i = 0; i < t->n; i++) {
+        const struct upstream *to = t->rows[i].to[0].upstream;
+        bool seen = false;
+        for (size_t k = 0; k < n; k++)
+            seen |= ret[k] == to;
+        if (!seen && n <= UPSTREAMS_MAX)
+            ret[n++] = to;
+    }
+    return n;
+}
+
 void upstreams_aim(const struct upstreams *u, enum service service, struct route_row *row,
                    const struct upstream *upstream, struct str model)
 {

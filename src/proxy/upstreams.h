@@ -48,6 +48,10 @@ void upstreams_free(struct upstreams *u); /* takes NULL */
  * long as the set. */
 const struct upstream_route *upstreams_route(const struct upstreams *u, enum service service,
                                              enum protocol came_in, struct str model);
+/* Whose models a service offers: its own upstream and those that its routes name, each once, in
+ * that order.  Gives how many. */
+size_t upstreams_of_service(const struct upstreams *u, enum service service,
+                            const struct upstream *ret[UPSTREAMS_MAX + 1]);
 /* "claude", "codex" or a name of the file; NULL: none is called so. */
 const struct upstream *upstreams_find(const struct upstreams *u, struct str name);
 

@@ -422,3 +422,88 @@ def test_alias_with_errors_and_equal_names(aliased):
         body = b'{"model":"m2","messages":[]}'
         assert c.request("POST", "/v1/chat/completions", KEY, body).body == b'{"model":"m2"}'
         assert up.requests[0].body == body
+
+
+# --- models ---
+
+A_LIST = {"data": [{"type": "model", "id": "claude-x", "display_name": "Claude X",
+                    "created_at": "2026-01-02T03:04:05Z"},
+                   {"type": "model", "id": "both", "display_name": "Both",
+                    "created_at": "2026-01-02T03:04:05Z"}],
+          "has_more": False, "first_id": "claude-x", "last_id": "both"}
+C_LIST = {"object": "list", "data": [{"id": "both", "object": "model", "created": 1, "owned_by": "o"},
+                                     {"id": "ds", "object": "model", "created": 7,
+                                      "owned_by": "deepseek"}]}
+
+
+@pytest.fixture
+def merged(tmp_path):
+    own, chat, broken = Upstream(), Upstream(), Upstream()
+    answering(own, A_LIST)
+    answering(chat, C_LIST)
+    answering(broken, status=500, body=b"<html>")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"""upstreams:
+  ds: {{ base_url: "{chat.url}", protocol: chat, key: sk-ds }}
+  bad: {{ base_url: "{broken.url}", protocol: chat }}
+  unused: {{ base_url: "{own.url}/unused", protocol: chat }}
+services:
+  claude:
+    routes:
+      - {{ model: "bad*", upstream: bad }}
+      - {{ model: "ds*", upstream: ds }}
+      - {{ model: "ds2*", upstream: ds }}
+""")
+    file.chmod(0o600)
+    with Proxy(ANTHROPIC_BASE_URL=own.url, OPENAI_BASE_URL=own.url, CONFIG_FILE=file,
+               MODELS="configured", PROXY_API_KEYS="sk-test") as p:
+        yield p, own, chat, broken
+    for up in (own, chat, broken):
+        up.close()
+
+
+@pytest.mark.parametrize("version", [{}, {"anthropic-version": "2023-06-01"}])
+def test_models_of_all_upstreams_of_the_service(merged, version):
+    """C7.1, E172: one list, in a shape that either family's SDK reads; each id once."""
+    p, own, chat, broken = merged
+    reply = ask(p.claude_port, "/v1/models", headers=version)
+    assert reply.status == 200, reply.body
+    body = reply.json()
+    assert [m["id"] for m in body["data"]] == ["claude-x", "both", "ds"]
+    assert (body["object"], body["has_more"]) == ("list", False)
+    assert (body["first_id"], body["last_id"]) == ("claude-x", "ds")
+    assert body["data"][0] == {
+        "type": "model", "object": "model", "id": "claude-x", "display_name": "Claude X",
+        "created_at": "2026-01-02T03:04:05Z", "created": 1767323045, "owned_by": "anthropic"}
+    assert body["data"][2] == {
+        "type": "model", "object": "model", "id": "ds", "display_name": "ds",
+        "created_at": "1970-01-01T00:00:07Z", "created": 7, "owned_by": "deepseek"}
+    assert [r.target for r in own.requests] == ["/v1/models?limit=1000"]
+    assert [r.target for r in chat.requests] == ["/v1/models"]
+    assert chat.requests[0].h("authorization") == "Bearer sk-ds"
+    assert chat.requests[0].h("anthropic-version") is None
+    ask(p.claude_port, "/v1/models", headers=version)
+    assert (len(own.requests), len(chat.requests), len(broken.requests)) == (1, 1, 2)
+
+
+def test_models_do_not_wait_for_a_silent_upstream(merged):
+    p, own, _, _ = merged
+    own.script = lambda c, r: time.sleep(30)
+    begin = time.monotonic()
+    reply = ask(p.claude_port, "/v1/models")
+    assert time.monotonic() - begin < 3.5
+    assert [m["id"] for m in reply.json()["data"]] == ["both", "ds"]
+
+
+def test_models_are_read_by_both_sdks(merged):
+    anthropic = pytest.importorskip("anthropic")
+    openai = pytest.importorskip("openai")
+    p = merged[0]
+    url = f"http://127.0.0.1:{p.claude_port}"
+    listed = list(anthropic.Anthropic(api_key="sk-test", base_url=url).models.list())
+    assert [(m.id, m.display_name) for m in listed][:2] == [("claude-x", "Claude X"),
+                                                            ("both", "Both")]
+    assert listed[0].created_at.year == 2026
+    models = list(openai.OpenAI(api_key="sk-test", base_url=url + "/v1").models.list())
+    assert [m.id for m in models] == ["claude-x", "both", "ds"]
+    assert models[2].created == 7
