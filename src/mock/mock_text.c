@@ -188,8 +188,9 @@ static void fill_array(const struct filling *f, struct str name, yyjson_val *sch
         return;
     }
     buf_add_byte(out, '[');
+    struct str item = str_eq(name, S("commands")) ? S("command") : (struct str){ 0 };
     if (f->depth < SCHEMA_DEPTH_MAX)
-        fill(&inner, (struct str){ 0 }, json_member(schema, S("items")));
+        fill(&inner, item, json_member(schema, S("items")));
     buf_add_byte(out, ']');
 }
 

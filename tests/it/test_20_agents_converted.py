@@ -3,15 +3,13 @@
 import json
 
 import pytest
-from agents.stand import RAN, Stand, missing
+from agents.conversation import exchanged
+from agents.stand import RAN, TARGETS, Stand, missing
 
 pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.skipif(missing("claude", "codex") != "", reason=missing("claude", "codex")),
 ]
-
-TARGETS = {"messages": "/v1/messages", "chat": "/v1/chat/completions",
-           "responses": "/v1/responses"}
 
 
 @pytest.fixture
@@ -24,35 +22,6 @@ def stand(tmp_path, request):
 
 def upstreams(*protocols):
     return pytest.mark.parametrize("stand", protocols, indirect=True)
-
-
-def blocks(message, kind):
-    content = message.get("content")
-    return [b for b in content if b["type"] == kind] if isinstance(content, list) else []
-
-
-def exchanged(record, protocol):
-    """(name and arguments of each call, output of each result), as the upstream got them.
-
-    Fails when a result is not behind its call."""
-    body = record.json()
-    if protocol == "messages":
-        calls = {b["id"]: (b["name"], b["input"]) for m in body["messages"]
-                 for b in blocks(m, "tool_use")}
-        results = [(b["tool_use_id"], b["content"]) for m in body["messages"]
-                   for b in blocks(m, "tool_result")]
-    elif protocol == "chat":
-        calls = {c["id"]: (c["function"]["name"], json.loads(c["function"]["arguments"]))
-                 for m in body["messages"] for c in m.get("tool_calls", [])}
-        results = [(m["tool_call_id"], m["content"]) for m in body["messages"]
-                   if m["role"] == "tool"]
-    else:
-        calls = {i["call_id"]: (i["name"], json.loads(i["arguments"])) for i in body["input"]
-                 if i.get("type") == "function_call"}
-        results = [(i["call_id"], i["output"]) for i in body["input"]
-                   if i.get("type") == "function_call_output"]
-    assert [call_id for call_id, _ in results] == list(calls)
-    return list(calls.values()), [json.dumps(output) for _, output in results]
 
 
 def succeeded(result):
@@ -78,7 +47,7 @@ def test_claude_code_runs_tools(stand, model):
         succeeded(stand.claude(*more, *chosen, "--allowedTools", "Bash", "--",
                                "mock:tool=Bash please"))
     records = check_converted(stand, "claude_code")
-    calls, results = exchanged(records[-1], stand.protocol)
+    calls, results = exchanged(records[-1].json(), stand.protocol)
     assert [name for name, _ in calls] == ["Bash", "Bash"]
     assert all("echo mock-shell" in arguments["command"] for _, arguments in calls)
     assert all(RAN in output for output in results)
@@ -124,7 +93,7 @@ def test_codex_runs_tools(stand, model, tool, name, argument):
     for more in ([], ["resume", "--last"]):
         succeeded(stand.codex(*more, "-m", model, "--", prompt))
     records = check_converted(stand, "codex_cli")
-    calls, results = exchanged(records[-1], stand.protocol)
+    calls, results = exchanged(records[-1].json(), stand.protocol)
     assert [n for n, _ in calls] == [name, name]
     assert all("echo mock-shell" in arguments[argument] for _, arguments in calls)
     assert all(RAN in output for output in results)
