@@ -161,9 +161,7 @@ static void write_allowed(struct convert *c, struct json_out *o)
 {
     const struct chat_tool_choice *choice = &c->request.choice;
     struct names tools;
-    names_init(&tools, c->temp);
-    for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
-        *names_slot(&tools, t->upstream_name) = t;
+    tools_by_upstream_name(c, &tools);
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
     json_out_name(o, S("allowed_tools"));

@@ -42,6 +42,13 @@ static struct str shorten(struct arena *a, struct str name, size_t limit, int ha
     return (struct str){ p, keep + tail };
 }
 
+void tools_by_upstream_name(const struct convert *c, struct names *ret)
+{
+    names_init(ret, c->temp);
+    for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
+        *names_slot(ret, t->upstream_name) = t;
+}
+
 struct str tools_short(struct arena *a, struct str name, size_t limit, int hash_digits)
 {
     return is_legal(name, limit) ? name : shorten(a, name, limit, hash_digits);
