@@ -226,16 +226,4 @@ static void resume_reading(struct exchange *x)
     conn_resume(x->conn->conn, CONN_PAUSE_OWNER);
 }
 
-const struct client_ops client_h1 = {
-    .major = 1,
-    .open = open_client,
-    .free = free_client,
-    .room = room,
-    .start = start,
-    .write = write_body,
-    .write_end = write_end,
-    .queued = queued,
-    .cancel = cancel,
-    .pause = pause_reading,
-    .resume = resume_reading,
-};
+const struct client_ops client_h1 = CLIENT_OPS(1, NULL);

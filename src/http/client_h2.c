@@ -371,17 +371,4 @@ static void resume_reading(struct exchange *x)
     queue_pump(x->conn);
 }
 
-const struct client_ops client_h2 = {
-    .major = 2,
-    .open = open_client,
-    .goodbye = goodbye,
-    .free = free_client,
-    .room = room,
-    .start = start,
-    .write = write_body,
-    .write_end = write_end,
-    .queued = queued,
-    .cancel = cancel,
-    .pause = pause_reading,
-    .resume = resume_reading,
-};
+const struct client_ops client_h2 = CLIENT_OPS(2, goodbye);

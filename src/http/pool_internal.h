@@ -71,6 +71,14 @@ struct client_ops {
 
 extern const struct client_ops client_h1, client_h2;
 
+/* Both files call their functions the same. */
+#define CLIENT_OPS(number, last_words)                                                             \
+    {                                                                                              \
+        .major = (number), .open = open_client, .free = free_client, .room = room, .start = start, \
+        .write = write_body, .write_end = write_end, .queued = queued, .cancel = cancel,           \
+        .pause = pause_reading, .resume = resume_reading, .goodbye = (last_words),                 \
+    }
+
 struct pool_conn {
     struct list link;   /* pool->in[state] */
     struct list shared; /* origin->shared: HTTP/2 conns in service */

@@ -219,7 +219,8 @@ static void after_process(struct server_conn *c)
     server_conn_arm(c, next_due(c));
 }
 
-static void process_held(struct server_conn *c)
+/* Takes what was held. */
+static void run(struct server_conn *c)
 {
     size_t used = process(c, buf_str(&c->h1.held));
 
@@ -233,7 +234,7 @@ static void read_bytes(struct server_conn *c, struct str bytes)
 
     if (buf_len(&h->held) > 0) { /* paused, but the read was under way */
         buf_add(&h->held, bytes);
-        process_held(c);
+        run(c);
         return;
     }
     size_t used = process(c, bytes);
@@ -410,23 +411,4 @@ static void reply_continue(struct server_stream *s)
     server_conn_write(s->conn, S("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
-const struct server_version server_h1_version = {
-    .major = 1,
-    .open = start,
-    .read = read_bytes,
-    .drain = drained,
-    .run = process_held,
-    .tick = tick,
-    .retire = retire,
-    .is_open = is_open,
-    .gone = gone,
-    .done = done,
-    .head = reply_head,
-    .write = reply_write,
-    .end = reply_end,
-    .abort = reply_abort,
-    .queued = reply_queued,
-    .pause = body_pause,
-    .resume = body_resume,
-    .go_on = reply_continue,
-};
+const struct server_version server_h1_version = SERVER_VERSION(1);

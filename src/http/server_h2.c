@@ -413,23 +413,4 @@ static void reply_continue(struct server_stream *s)
     server_conn_run_later(s->conn);
 }
 
-const struct server_version server_h2_version = {
-    .major = 2,
-    .open = start,
-    .read = read_bytes,
-    .drain = drained,
-    .run = run,
-    .tick = tick,
-    .retire = retire,
-    .is_open = is_open,
-    .gone = gone,
-    .done = done,
-    .head = reply_head,
-    .write = reply_write,
-    .end = reply_end,
-    .abort = reply_abort,
-    .queued = reply_queued,
-    .pause = body_pause,
-    .resume = body_resume,
-    .go_on = reply_continue,
-};
+const struct server_version server_h2_version = SERVER_VERSION(2);

@@ -140,6 +140,16 @@ struct server_version {
 extern const struct server_version server_h1_version;
 extern const struct server_version server_h2_version;
 
+/* Both files call their functions the same. */
+#define SERVER_VERSION(number)                                                              \
+    {                                                                                       \
+        .major = (number), .open = start, .read = read_bytes, .drain = drained, .run = run, \
+        .tick = tick, .retire = retire, .is_open = is_open, .gone = gone, .done = done,     \
+        .head = reply_head, .write = reply_write, .end = reply_end, .abort = reply_abort,   \
+        .queued = reply_queued, .pause = body_pause, .resume = body_resume,                 \
+        .go_on = reply_continue,                                                            \
+    }
+
 struct server {
     struct loop *loop;
     struct listener *listener; /* NULL once draining */
