@@ -5,18 +5,18 @@ static int check_request(yyjson_val *root, struct buf *ret_message)
 {
     yyjson_val *options = json_member(root, S("stream_options"));
     if (!yyjson_is_str(json_member(root, S("model"))))
-        buf_add(ret_message, S("you must provide a model parameter"));
-    else if (json_member(root, S("messages")) == NULL)
-        buf_add(ret_message, S("Missing required parameter: 'messages'."));
-    else if (!mock_is_filled_array(root, S("messages")))
-        buf_add(ret_message, S("Invalid 'messages': empty array. Expected an array with minimum "
-                               "length 1, but got an empty array instead."));
-    else if (yyjson_is_obj(options) && !json_member_true(root, S("stream")))
-        buf_add(ret_message, S("The 'stream_options' parameter is only allowed when 'stream' is "
-                               "enabled."));
-    else
-        return 0;
-    return 400;
+        return mock_refused(ret_message, S("you must provide a model parameter"));
+    if (json_member(root, S("messages")) == NULL)
+        return mock_refused(ret_message, S("Missing required parameter: 'messages'."));
+    if (!mock_is_filled_array(root, S("messages")))
+        return mock_refused(ret_message,
+                            S("Invalid 'messages': empty array. Expected an array with minimum "
+                              "length 1, but got an empty array instead."));
+    if (yyjson_is_obj(options) && !json_member_true(root, S("stream")))
+        return mock_refused(ret_message,
+                            S("The 'stream_options' parameter is only allowed when 'stream' is "
+                              "enabled."));
+    return 0;
 }
 
 static void read_turn(yyjson_val *messages, struct mock_ask *ask)
@@ -227,12 +227,4 @@ static void error_event(struct mock_reply *r, struct buf *out)
                    "\"code\":null}}\n\n"));
 }
 
-const struct mock_vendor mock_chat = {
-    .name = S_INIT("chat"),
-    .interleaves = true,
-    .check = check_request,
-    .read = read_ask,
-    .render = render,
-    .body = write_body,
-    .error_event = error_event,
-};
+const struct mock_vendor mock_chat = MOCK_VENDOR("chat", .interleaves = true);

@@ -51,15 +51,15 @@ static int check_thinking(yyjson_val *root, struct buf *ret_message)
     if (!str_eq(type, S("enabled")))
         return 0;
     if (!json_member_u64(thinking, S("budget_tokens"), &budget))
-        buf_add(ret_message, S("thinking.enabled.budget_tokens: Field required"));
-    else if (budget < 1024)
-        buf_add(ret_message, S("thinking.enabled.budget_tokens: Input should be greater than or "
-                               "equal to 1024"));
-    else if (json_member_u64(root, S("max_tokens"), &max) && max <= budget)
-        buf_add(ret_message, S("`max_tokens` must be greater than `thinking.budget_tokens`."));
-    else
-        return 0;
-    return 400;
+        return mock_refused(ret_message, S("thinking.enabled.budget_tokens: Field required"));
+    if (budget < 1024)
+        return mock_refused(ret_message,
+                            S("thinking.enabled.budget_tokens: Input should be greater than or "
+                              "equal to 1024"));
+    if (json_member_u64(root, S("max_tokens"), &max) && max <= budget)
+        return mock_refused(ret_message,
+                            S("`max_tokens` must be greater than `thinking.budget_tokens`."));
+    return 0;
 }
 
 static int check_members(yyjson_val *root, struct buf *ret_message)
@@ -81,20 +81,18 @@ static int check_required(yyjson_val *root, struct buf *ret_message)
 {
     uint64_t max;
     if (json_member(root, S("model")) == NULL)
-        buf_add(ret_message, S("model: Field required"));
-    else if (!yyjson_is_str(json_member(root, S("model"))))
-        buf_add(ret_message, S("model: Input should be a valid string"));
-    else if (json_member(root, S("messages")) == NULL)
-        buf_add(ret_message, S("messages: Field required"));
-    else if (!mock_is_filled_array(root, S("messages")))
-        buf_add(ret_message, S("messages: at least one message is required"));
-    else if (json_member(root, S("max_tokens")) == NULL)
-        buf_add(ret_message, S("max_tokens: Field required"));
-    else if (!json_member_u64(root, S("max_tokens"), &max))
-        buf_add(ret_message, S("max_tokens: Input should be a valid integer"));
-    else
-        return 0;
-    return 400;
+        return mock_refused(ret_message, S("model: Field required"));
+    if (!yyjson_is_str(json_member(root, S("model"))))
+        return mock_refused(ret_message, S("model: Input should be a valid string"));
+    if (json_member(root, S("messages")) == NULL)
+        return mock_refused(ret_message, S("messages: Field required"));
+    if (!mock_is_filled_array(root, S("messages")))
+        return mock_refused(ret_message, S("messages: at least one message is required"));
+    if (json_member(root, S("max_tokens")) == NULL)
+        return mock_refused(ret_message, S("max_tokens: Field required"));
+    if (!json_member_u64(root, S("max_tokens"), &max))
+        return mock_refused(ret_message, S("max_tokens: Input should be a valid integer"));
+    return 0;
 }
 
 static int check_request(yyjson_val *root, struct buf *ret_message)
@@ -326,12 +324,4 @@ static void error_event(struct mock_reply *r, struct buf *out)
                    "\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"));
 }
 
-const struct mock_vendor mock_messages = {
-    .name = S_INIT("messages"),
-    .anthropic = true,
-    .check = check_request,
-    .read = read_ask,
-    .render = render,
-    .body = write_body,
-    .error_event = error_event,
-};
+const struct mock_vendor mock_messages = MOCK_VENDOR("messages", .anthropic = true);

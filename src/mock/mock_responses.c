@@ -30,17 +30,17 @@ static int check_request(yyjson_val *root, struct buf *ret_message)
 {
     yyjson_val *input = json_member(root, S("input"));
     if (!yyjson_is_str(json_member(root, S("model"))))
-        buf_add(ret_message, S("Missing required parameter: 'model'."));
-    else if (input == NULL && json_member(root, S("prompt")) == NULL &&
-             json_member(root, S("previous_response_id")) == NULL)
-        buf_add(ret_message, S("One of \"input\" or \"previous_response_id\" or 'prompt' or "
-                               "'conversation' must be provided."));
-    else if (input != NULL && !yyjson_is_str(input) && !yyjson_is_arr(input))
-        buf_add(ret_message, S("Invalid type for 'input': expected one of a string or array of "
-                               "input items."));
-    else
-        return 0;
-    return 400;
+        return mock_refused(ret_message, S("Missing required parameter: 'model'."));
+    if (input == NULL && json_member(root, S("prompt")) == NULL &&
+        json_member(root, S("previous_response_id")) == NULL)
+        return mock_refused(ret_message,
+                            S("One of \"input\" or \"previous_response_id\" or 'prompt' or "
+                              "'conversation' must be provided."));
+    if (input != NULL && !yyjson_is_str(input) && !yyjson_is_arr(input))
+        return mock_refused(ret_message,
+                            S("Invalid type for 'input': expected one of a string or array of "
+                              "input items."));
+    return 0;
 }
 
 /* True when the item ends the search. */
@@ -416,12 +416,4 @@ static void error_event(struct mock_reply *r, struct buf *out)
     event_end(out);
 }
 
-const struct mock_vendor mock_responses = {
-    .name = S_INIT("responses"),
-    .interleaves = true,
-    .check = check_request,
-    .read = read_ask,
-    .render = render,
-    .body = write_body,
-    .error_event = error_event,
-};
+const struct mock_vendor mock_responses = MOCK_VENDOR("responses", .interleaves = true);

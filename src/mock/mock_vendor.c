@@ -36,6 +36,12 @@ bool mock_takes_tool(const struct mock_ask *ask, struct str name)
     return name.n > 0 && (asked.n == 0 || mock_is_tool(name, asked));
 }
 
+int mock_refused(struct buf *ret_message, struct str why)
+{
+    buf_add(ret_message, why);
+    return 400;
+}
+
 bool mock_is_filled_array(yyjson_val *object, struct str name)
 {
     yyjson_val *val = json_member(object, name);

@@ -66,6 +66,13 @@ struct mock_vendor {
 
 extern const struct mock_vendor mock_messages, mock_chat, mock_responses;
 
+/* The three files call their functions the same; behind the name: what else is to be said. */
+#define MOCK_VENDOR(text, ...)                                                            \
+    {                                                                                     \
+        .name = S_INIT(text), .check = check_request, .read = read_ask, .render = render, \
+        .body = write_body, .error_event = error_event, __VA_ARGS__                       \
+    }
+
 /* Text of a content: a string, or the last part that has a `text`. */
 struct str mock_content_text(yyjson_val *content);
 /* The same of what a tool said: "" when there is none, because the result itself is there. */
@@ -75,6 +82,8 @@ bool mock_takes_tool(const struct mock_ask *ask, struct str name);
 /* What the vendor's request asks for. */
 void mock_ask_read(struct mock_ask *ask, const struct mock_vendor *vendor, yyjson_val *root,
                    struct arena *a);
+/* For check(): says why, and gives the status. */
+int mock_refused(struct buf *ret_message, struct str why);
 /* "Field required" and the like for a member that must be a non-empty array. */
 bool mock_is_filled_array(yyjson_val *object, struct str name);
 
