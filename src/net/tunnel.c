@@ -8,16 +8,9 @@
 #include "err.h"
 #include "mem.h"
 
-enum {
-    SOCKS_VERSION = 5,
-    SOCKS_NO_AUTH = 0,
-    SOCKS_BY_PASSWORD = 2,
-    SOCKS_CONNECT = 1,
-    SOCKS_IPV4 = 1,
-    SOCKS_NAME = 3,
-    SOCKS_IPV6 = 4,
-    SOCKS_TEXT_MAX = 255,
-};
+enum { SOCKS_VERSION = 5, SOCKS_TEXT_MAX = 255 };
+enum { SOCKS_NO_AUTH = 0, SOCKS_BY_PASSWORD = 2 };       /* methods: rfc1928,s3 */
+enum { SOCKS_IPV4 = 1, SOCKS_NAME = 3, SOCKS_IPV6 = 4 }; /* types of address: rfc1928,s4 */
 
 static int failed(struct tunnel *t)
 {
