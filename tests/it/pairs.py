@@ -78,6 +78,9 @@ class Client:
     def streams(self):
         return [b"".join(pieces) for pieces in self.raw]
 
+    def user(self, text):
+        return [{"role": "user", "content": text}]
+
     def ask(self, turns, **wants):
         tag = f"p-{os.getpid()}-{next(_numbers)}"
         answer = self._ask(turns, wants, extra_headers={"x-test-id": tag})
@@ -101,9 +104,6 @@ class MessagesClient(Client):
         super().__init__(proxy, stream, anthropic.DefaultHttpxClient)
         self.sdk = anthropic.Anthropic(api_key="sk-a", max_retries=0, http_client=self.http,
                                        base_url=f"http://127.0.0.1:{proxy.claude_port}")
-
-    def user(self, text):
-        return [{"role": "user", "content": text}]
 
     def media(self, text):
         return [{"role": "user", "content": [
@@ -148,18 +148,18 @@ class MessagesClient(Client):
                                                      for b in m.content]}], tag="")
 
 
-class ChatClient(Client):
-    protocol = "chat"
+class OpenAIClient(Client):
     errors = openai
-    stops = {"end": "stop", "tool": "tool_calls", "length": "length"}
 
     def __init__(self, proxy, stream):
         super().__init__(proxy, stream, openai.DefaultHttpxClient)
         self.sdk = openai.OpenAI(api_key="sk-o", max_retries=0, http_client=self.http,
                                  base_url=f"http://127.0.0.1:{proxy.codex_port}/v1")
 
-    def user(self, text):
-        return [{"role": "user", "content": text}]
+
+class ChatClient(OpenAIClient):
+    protocol = "chat"
+    stops = {"end": "stop", "tool": "tool_calls", "length": "length"}
 
     def media(self, text):
         return [{"role": "user", "content": [
@@ -225,18 +225,9 @@ class ChatClient(Client):
         return message
 
 
-class ResponsesClient(Client):
+class ResponsesClient(OpenAIClient):
     protocol = "responses"
-    errors = openai
     stops = {"end": "completed", "tool": "completed", "length": "max_output_tokens"}
-
-    def __init__(self, proxy, stream):
-        super().__init__(proxy, stream, openai.DefaultHttpxClient)
-        self.sdk = openai.OpenAI(api_key="sk-o", max_retries=0, http_client=self.http,
-                                 base_url=f"http://127.0.0.1:{proxy.codex_port}/v1")
-
-    def user(self, text):
-        return [{"role": "user", "content": text}]
 
     def media(self, text):
         return [{"role": "user", "content": [

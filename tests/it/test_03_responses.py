@@ -171,9 +171,8 @@ def test_upload_is_streamed_through(raw):
     """The upstream gets the first part before the client has sent the second."""
     proxy, up = raw
     with Client(proxy.codex_port) as c:
-        c.send(b"POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"
-               b"content-type: multipart/form-data; boundary=B\r\ncontent-length: 10\r\n\r\n12345")
-        c.method = "POST"
+        c.send_request("POST", "/v1/files", BEARER | {
+            "content-type": "multipart/form-data; boundary=B"}, b"12345", length=10)
         until(lambda: up.conns and b"12345" in up.conns[-1].raw)
         assert b"6789" not in up.conns[-1].raw
         c.send(b"67890")

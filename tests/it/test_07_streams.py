@@ -1,5 +1,6 @@
 """Event streams: verbatim, at once, kept alive, and visibly broken when they break."""
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -55,10 +56,9 @@ CHAT = [
     b"data: [DONE]\n\n",
 ]
 STREAMS = {"messages": MESSAGES, "responses": RESPONSES, "chat": CHAT}
-KEEPALIVE = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n',
+KEEPALIVE = {"messages": b'event: ping\ndata: {"type":"ping"}\n\n',
              "responses": b'event: keepalive\ndata: {"type":"keepalive"}\n\n',
              "chat": b": ping\n\n"}
-KEEPALIVE["messages"] = b'event: ping\ndata: {"type":"ping"}\n\n'
 COMMENT = b": ping\n\n"
 
 
@@ -66,10 +66,16 @@ def ask(client, protocol, headers=None, **more):
     client.send_request("POST", PATHS[protocol], KEY | (headers or {}), json=BODIES[protocol] | more)
 
 
-def stream(proxy, protocol, headers=None, **more):
+@contextlib.contextmanager
+def asked(proxy, protocol, headers=None, **more):
+    """The connection and the reply, of which the head has come."""
     with Client(proxy.codex_port) as c:
         ask(c, protocol, headers, **more)
-        reply = c.head()
+        yield c, c.head()
+
+
+def stream(proxy, protocol, headers=None, **more):
+    with asked(proxy, protocol, headers, **more) as (c, reply):
         reply.body = c.body()
         return reply
 
@@ -326,9 +332,7 @@ def test_pings(raw, protocol):
         c.chunk(b"".join(parts[2:]))
         c.last_chunk()
     up.script = script
-    with Client(proxy.codex_port) as c:
-        ask(c, protocol)
-        c.head()
+    with asked(proxy, protocol) as (c, _):
         assert c.until(COMMENT) == COMMENT
         go.release()
         got = c.until(parts[0])
@@ -407,9 +411,7 @@ def test_cut(raw, protocol, how, half):
         assert seen.acquire(timeout=10)
         finish(c, how)
     up.script = script
-    with Client(proxy.codex_port) as c:
-        ask(c, protocol)
-        reply = c.head()
+    with asked(proxy, protocol) as (c, reply):
         assert reply.status == 200
         assert c.until(good) == good
         seen.release()
@@ -464,9 +466,7 @@ def test_cut_after_the_end_is_no_error(raw, protocol, how):
         assert seen.acquire(timeout=10)
         finish(c, how)
     up.script = script
-    with Client(proxy.codex_port) as c:
-        ask(c, protocol)
-        c.head()
+    with asked(proxy, protocol) as (c, _):
         assert c.until(data) == data
         seen.release()
         assert c.body() == b""

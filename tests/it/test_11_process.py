@@ -1,5 +1,6 @@
 """The program: commands, signals, workers, log, secrets."""
 
+import contextlib
 import json
 import os
 import re
@@ -231,25 +232,27 @@ def test_sigterm_finishes_open_streams(raw, workers):
         assert p.stop() == 0
 
 
-def test_drain_timeout(raw):
-    """A stream that does not end is cut at DRAIN_TIMEOUT."""
-    up = raw[1]
+@contextlib.contextmanager
+def endless_stream(up, drain_timeout):
+    """A proxy in the middle of a stream."""
     up.script = lambda c, r: (c.stream_head(), c.chunk(START), c.wait_closed(15))
-    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", DRAIN_TIMEOUT="0.5") as p:
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", DRAIN_TIMEOUT=drain_timeout) as p:
         with Client(p.claude_port) as c:
             begin_stream(c)
-            p.kill(signal.SIGTERM)
-            p.wait_log("drain_timeout")
-            assert p.stop() == 0
+            yield p
+
+
+def test_drain_timeout(raw):
+    """A stream that does not end is cut at DRAIN_TIMEOUT."""
+    with endless_stream(raw[1], "0.5") as p:
+        p.kill(signal.SIGTERM)
+        p.wait_log("drain_timeout")
+        assert p.stop() == 0
 
 
 def test_sigint_ends_at_once(raw):
-    up = raw[1]
-    up.script = lambda c, r: (c.stream_head(), c.chunk(START), c.wait_closed(15))
-    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", DRAIN_TIMEOUT="60") as p:
-        with Client(p.claude_port) as c:
-            begin_stream(c)
-            assert p.stop(number=signal.SIGINT) == 0
+    with endless_stream(raw[1], "60") as p:
+        assert p.stop(number=signal.SIGINT) == 0
 
 
 def hammer(port, end, failures, count):
@@ -301,8 +304,7 @@ def test_killed_worker_is_replaced(raw):
 
     def script(c, r):
         if not r.json().get("stream"):
-            c.reply(body=b"{}")
-            return
+            return c.reply(body=b"{}")
         c.stream_head()
         c.chunk(START)
         go.wait(10)

@@ -74,6 +74,11 @@ class Http2Conn:
         self.h2.send_headers(stream, [(":status", "200"), ("content-type", content_type)])
         self.flush()
 
+    def begin_events(self, stream):
+        self.head(stream, "text/event-stream")
+        self.h2.send_data(stream, START)
+        self.flush()
+
     def reply(self, stream, body=b"{}"):
         self.head(stream)
         self.h2.send_data(stream, body, end_stream=True)
@@ -148,9 +153,7 @@ def test_goaway_above_our_stream_lets_it_finish(front):
         if n > 1:
             c.reply(s)
             return
-        c.head(s, "text/event-stream")
-        c.h2.send_data(s, START)
-        c.flush()
+        c.begin_events(s)
         # h2 takes its connection for closed after GOAWAY, so the frame is written by hand.
         c.sock.sendall(b"\0\0\x08\x07\0\0\0\0\0" + s.to_bytes(4, "big") + b"\0\0\0\0")
         c.h2.send_data(s, STOP, end_stream=True)
@@ -174,12 +177,8 @@ def test_reset_before_the_status_is_502(front, code):
 def test_reset_in_the_stream_is_an_error_event(front):
     proxy, up = front
 
-    def script(c, s, n):
-        c.head(s, "text/event-stream")
-        c.h2.send_data(s, START)
-        c.flush()
-        c.reset(s, h2.errors.ErrorCodes.INTERNAL_ERROR)
-    up.script = script
+    up.script = lambda c, s, n: (c.begin_events(s),
+                                 c.reset(s, h2.errors.ErrorCodes.INTERNAL_ERROR))
     body = post(proxy, stream=True).body
     assert [n for n, _ in events(body)][-1] == "error" and b"message_stop" not in body
     up.script = lambda c, s, n: c.reply(s)
@@ -207,9 +206,7 @@ def test_connection_lost_with_many_streams(front):
     proxy, up = front
 
     def script(c, s, n):
-        c.head(s, "text/event-stream")
-        c.h2.send_data(s, START)
-        c.flush()
+        c.begin_events(s)
         if n == 4:  # the others have begun
             c.sock.close()
     up.script = script

@@ -59,9 +59,7 @@ def test_slow_uploads_are_no_silence_of_the_upstream(raw):
     """HTTP_TIMEOUT (2 s) is for an upstream that owes a status, not for a client that sends."""
     proxy, up = raw
     with Client(proxy.codex_port) as c:
-        c.send(b"POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"
-               b"content-length: 8\r\n\r\n")
-        c.method = "POST"
+        c.send_request("POST", "/v1/files", BEARER, length=8)
         for _ in range(8):
             time.sleep(0.4)
             c.send(b"x")
