@@ -93,6 +93,7 @@ static void read_words(struct event_error *error)
         error->status = 529;
     if (error->status == 400 && error->code.n == 0 &&
         (str_contains_nocase(error->message, S("prompt is too long")) ||
+         str_contains_nocase(error->message, S("maximum context length")) ||
          str_contains_nocase(error->message, S("context window"))))
         error->code = S("context_length_exceeded");
     if (error->status == 404 && error->code.n == 0 &&
@@ -162,13 +163,31 @@ struct str error_response_code(const struct event_error *error)
     return error->status >= 500 ? S("server_error") : S("invalid_prompt");
 }
 
+/* By these words clients of Messages know that they must make the conversation shorter. */
+static void write_messages_text(const struct event_error *error, struct json_out *o)
+{
+    static const struct str words = S_INIT("prompt is too long");
+    struct buf text;
+    if (!str_eq(error->code, S("context_length_exceeded")) ||
+        str_contains_nocase(error->message, words)) {
+        json_out_member_str(o, S("message"), error->message);
+        return;
+    }
+    buf_init(&text, MESSAGE_BYTES_MAX * 2);
+    buf_add(&text, words);
+    buf_add(&text, S(": "));
+    buf_add(&text, error->message);
+    json_out_member_str(o, S("message"), buf_str(&text));
+    buf_done(&text);
+}
+
 void error_write(enum protocol client, const struct event_error *error, struct json_out *o)
 {
     struct str code = error_code(client, error);
     json_out_object(o);
     if (client == PROTOCOL_MESSAGES) {
         json_out_member_str(o, S("type"), error_type(client, error));
-        json_out_member_str(o, S("message"), error->message);
+        write_messages_text(error, o);
     } else {
         json_out_member_str(o, S("message"), error->message);
         json_out_member_str(o, S("type"), error_type(client, error));

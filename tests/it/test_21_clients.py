@@ -8,6 +8,7 @@ import pytest
 from agents.conversation import exchanged
 from agents.stand import TARGETS
 from proxy import Proxy
+from upstream import Upstream
 from wire import Client, events
 
 PROTOCOLS = ("messages", "chat", "responses")
@@ -15,7 +16,8 @@ SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}},
           "required": ["command"], "additionalProperties": False,
           "$schema": "http://json-schema.org/draft-07/schema#"}
 PROMPT = "mock:tool=run please"
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PNG = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
+       "RU5ErkJggg==")
 
 X_API_KEY = {"x-api-key": "dummy", "anthropic-version": "2023-06-01"}
 BEARER = {"authorization": "Bearer dummy"}
@@ -179,3 +181,28 @@ def test_a_tool_in_two_turns(upstream, sim, tag, name):
     calls, results = exchanged(records[1].json(), upstream.protocol)
     assert calls == [("run", {"command": "echo mock-shell-$((6*7))"})]
     assert "42-things" in results[0]
+
+
+def too_long(code):
+    error = {"message": "This model's maximum context length is 8192 tokens.", "param": "messages",
+             "type": "invalid_request_error", "code": code}
+    return lambda conn, request: conn.reply(400, body=json.dumps({"error": error}).encode())
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+@pytest.mark.parametrize("code", ["context_length_exceeded", None])
+def test_a_context_that_is_too_long_is_said_in_anthropics_words(protocol, code):
+    """Claude Code makes the conversation shorter when it reads "prompt is too long"."""
+    up = Upstream()
+    up.script = too_long(code)
+    try:
+        with Proxy(ANTHROPIC_BASE_URL=up.url, ANTHROPIC_PROTOCOLS=protocol) as p, \
+                Client(p.claude_port) as c:
+            reply = c.request("POST", "/v1/messages", X_API_KEY, json=messages_body())
+    finally:
+        up.close()
+    assert reply.status == 400
+    error = reply.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["message"] == \
+        "prompt is too long: This model's maximum context length is 8192 tokens."
