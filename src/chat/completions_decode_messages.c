@@ -216,6 +216,31 @@ static void add_claude(struct convert *c, struct chat_message *m, struct json_no
     *restored = true;
 }
 
+/* Entries of one item share an index, and OpenAI's stream helpers make one entry of these: members
+ * that both have then stand there twice, one behind the other.  How often does `s` hold `one`
+ * and nothing else? */
+static size_t times(struct str s, struct str one)
+{
+    size_t n = one.n > 0 && s.n % one.n == 0 ? s.n / one.n : 0;
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(str_slice(s, i * one.n, (i + 1) * one.n), one))
+            return 0;
+    return n;
+}
+
+static size_t item_entries(struct convert *c, struct json_node *entry)
+{
+    return times(member_str(c, entry, S("format")), S("openai-responses-v1"));
+}
+
+static struct str item_id(struct convert *c, struct json_node *entry)
+{
+    struct str id = member_str(c, entry, S("id"));
+    size_t n = item_entries(c, entry);
+    struct str one = n > 0 ? str_slice(id, 0, id.n / n) : id;
+    return times(id, one) == n ? one : id;
+}
+
 /* The item as Responses made it, without status (0.7 (5)). */
 static struct str build_item(struct convert *c, struct json_node *first, struct json_node *end,
                              struct text data)
@@ -225,12 +250,12 @@ static struct str build_item(struct convert *c, struct json_node *first, struct 
     buf_init(&buf, SIZE_MAX);
     json_out_init(&o, &buf);
     json_out_object(&o);
-    json_out_member_text(&o, S("id"), member_text(c, first, S("id")));
+    json_out_member_str(&o, S("id"), item_id(c, first));
     json_out_member_str(&o, S("type"), S("reasoning"));
     json_out_name(&o, S("summary"));
     json_out_array(&o);
     for (struct json_node *e = first; e != end; e = json_next(e)) {
-        if (!member_is(c, e, S("type"), S("reasoning.summary")))
+        if (member_node(c, e, S("summary")) == NULL)
             continue;
         json_out_object(&o);
         json_out_member_str(&o, S("type"), S("summary_text"));
@@ -249,16 +274,15 @@ static struct str build_item(struct convert *c, struct json_node *first, struct 
 static struct json_node *add_item(struct convert *c, struct chat_message *m,
                                   struct json_node *first, bool *restored)
 {
-    struct str id = member_str(c, first, S("id"));
+    struct str id = item_id(c, first);
     struct text data = TEXT(""), summary = TEXT("");
     struct json_node *e = first;
     for (; e != NULL && json_type(e) == JSON_OBJECT; e = json_next(e)) {
-        if (!member_is(c, e, S("format"), S("openai-responses-v1")) ||
-            !str_eq(member_str(c, e, S("id")), id))
+        if (item_entries(c, e) == 0 || !str_eq(item_id(c, e), id))
             break;
-        if (member_is(c, e, S("type"), S("reasoning.encrypted")))
+        if (member_node(c, e, S("data")) != NULL)
             data = member_text(c, e, S("data"));
-        if (!member_is(c, e, S("type"), S("reasoning.summary")))
+        if (member_node(c, e, S("summary")) == NULL)
             continue;
         if (summary.n > 0)
             summary = text_cat(c->temp, summary, TEXT("\\n\\n"));
@@ -295,7 +319,7 @@ static void decode_reasoning(struct convert *c, struct chat_message *m, struct j
     bool restored = false;
     struct json_node *details = member_node(c, message, S("reasoning_details"));
     for (struct json_node *e = json_first(&c->doc, details); e != NULL;) {
-        if (member_is(c, e, S("format"), S("openai-responses-v1"))) {
+        if (item_entries(c, e) > 0) {
             e = add_item(c, m, e, &restored);
             continue;
         }

@@ -20,10 +20,10 @@ bool completions_has_details(const struct chat_proof *proof)
     return false;
 }
 
-static void details_end(struct json_out *o, struct str format, uint32_t *next_index)
+static void details_end(struct json_out *o, struct str format, uint32_t index)
 {
     json_out_member_str(o, S("format"), format);
-    json_out_member_i64(o, S("index"), (*next_index)++);
+    json_out_member_i64(o, S("index"), index);
     json_out_object_end(o);
 }
 
@@ -37,7 +37,7 @@ static void write_encrypted(struct json_out *o, struct text data, struct text id
 }
 
 /* One entry for each part of the summary, so that a client that returns them returns the item. */
-static void write_item(struct json_out *o, struct arena *a, struct str item, uint32_t *next_index)
+static void write_item(struct json_out *o, struct arena *a, struct str item, uint32_t index)
 {
     struct json_edit e;
     json_edit_init(&e, a, item);
@@ -51,11 +51,11 @@ static void write_item(struct json_out *o, struct arena *a, struct str item, uin
         json_out_member_text(o, S("summary"), text_of(&e, a, json_find(&e, n, S("text"))));
         if (id.n > 0)
             json_out_member_text(o, S("id"), id);
-        details_end(o, S("openai-responses-v1"), next_index);
+        details_end(o, S("openai-responses-v1"), index);
     }
     if (data.n > 0) {
         write_encrypted(o, data, id);
-        details_end(o, S("openai-responses-v1"), next_index);
+        details_end(o, S("openai-responses-v1"), index);
     }
 }
 
@@ -69,7 +69,7 @@ static void write_entries(struct json_out *o, struct arena *a, struct str array)
 }
 
 void completions_write_details(struct json_out *o, struct arena *a, const struct chat_proof *proof,
-                               uint32_t *next_index)
+                               uint32_t index)
 {
     switch (proof->kind) {
     case CHAT_PROOF_THINKING:
@@ -77,14 +77,14 @@ void completions_write_details(struct json_out *o, struct arena *a, const struct
         json_out_member_str(o, S("type"), S("reasoning.text"));
         json_out_member_text(o, S("text"), proof->thinking);
         json_out_member_text(o, S("signature"), proof->opaque);
-        details_end(o, S("anthropic-claude-v1"), next_index);
+        details_end(o, S("anthropic-claude-v1"), index);
         return;
     case CHAT_PROOF_REDACTED:
         write_encrypted(o, proof->opaque, TEXT(""));
-        details_end(o, S("anthropic-claude-v1"), next_index);
+        details_end(o, S("anthropic-claude-v1"), index);
         return;
     case CHAT_PROOF_ITEM:
-        write_item(o, a, proof->raw, next_index);
+        write_item(o, a, proof->raw, index);
         return;
     case CHAT_PROOF_DETAILS:
         if (proof->raw.n > 0)
@@ -245,7 +245,7 @@ static void write_annotations(struct json_out *o, const struct reply *r)
 
 static void write_reasoning(struct convert *c, struct json_out *o, const struct reply *r)
 {
-    uint32_t next_index = 0;
+    uint32_t index = 0; /* the piece's number */
     bool any = false;
     if (has_text(r, PART_REASONING)) {
         json_out_name(o, S("reasoning_content"));
@@ -261,8 +261,9 @@ static void write_reasoning(struct convert *c, struct json_out *o, const struct 
                 json_out_array(o);
             }
             any = true;
-            completions_write_details(o, &c->scratch, &p->proof, &next_index);
+            completions_write_details(o, &c->scratch, &p->proof, index);
         }
+        index++;
     }
     if (any)
         json_out_array_end(o);

@@ -10,10 +10,9 @@
 extern const struct text completions_refusal;
 
 /* The entries of reasoning_details for one finished piece of reasoning, into an open array.
- * next_index: each entry has its own, as SDKs make one entry of all that share one; begins at 0 in
- * a reply.  a: for what has to be read out of an item. */
+ * index: the piece's number.  a: for what has to be read out of an item. */
 void completions_write_details(struct json_out *o, struct arena *a, const struct chat_proof *proof,
-                               uint32_t *next_index);
+                               uint32_t index);
 bool completions_has_details(const struct chat_proof *proof);
 
 /* One url_citation; places in characters of `content`. */

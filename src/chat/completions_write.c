@@ -17,7 +17,7 @@
 struct part {
     enum part_kind kind;
     enum chat_tool_kind tool;
-    uint32_t number;  /* CALL: k */
+    uint32_t number;  /* CALL: k; REASONING: the piece's number */
     bool has_delta;   /* something was sent for it */
     bool own_item;    /* text that begins another item than the text before */
     int64_t from, to; /* TEXT: where it stands in `content`, in characters */
@@ -36,8 +36,8 @@ struct encoder {
     int64_t created;
     struct part *parts;
     uint32_t part_count, part_cap;
-    uint32_t call_count, next_detail; /* index of the next entry of reasoning_details */
-    int64_t chars;                    /* of `content` so far */
+    uint32_t call_count, reasoning_count;
+    int64_t chars; /* of `content` so far */
     bool has_text, has_reasoning, refused;
     struct buf item; /* the Responses item of the last text or reasoning */
     struct note *notes, *last_note;
@@ -220,6 +220,8 @@ static void part_start(struct convert *c, struct encoder *e, const struct chat_e
         buf_clear(&e->item);
         buf_add(&e->item, item);
     }
+    if (p->kind == PART_REASONING)
+        p->number = e->reasoning_count++;
     if (p->kind == PART_CALL) {
         p->number = e->call_count++;
         call_start(c, e, p, ev);
@@ -297,7 +299,7 @@ static void part_stop(struct convert *c, struct encoder *e, const struct chat_ev
         delta_begin(c, e, &o);
         json_out_name(&o, S("reasoning_details"));
         json_out_array(&o);
-        completions_write_details(&o, &c->scratch, &ev->part_stop.proof, &e->next_detail);
+        completions_write_details(&o, &c->scratch, &ev->part_stop.proof, p->number);
         json_out_array_end(&o);
         delta_end(c, e, &o, S(""));
     }

@@ -105,12 +105,8 @@ def test_check_route(tmp_path):
     assert [r[:3] + r[3:5] + [r[6], r[8], r[9]] for r in rows] == [
         ["claude", p, "->", "deepseek", "chat", "deepseek", '"deepseek-chat"',
          "https://api.deepseek.com"] for p in ("messages", "chat", "responses")] + [
-        ["codex", "messages", "->", "claude", "messages", "anthropic", '"deepseek-r1"',
-         "https://api.anthropic.com"],
-        ["codex", "chat", "->", "codex", "chat", "openai", '"deepseek-r1"',
-         "https://api.openai.com"],
-        ["codex", "responses", "->", "codex", "responses", "openai", '"deepseek-r1"',
-         "https://api.openai.com"]]
+        ["codex", p, "->", "codex", "responses", "openai", '"deepseek-r1"',
+         "https://api.openai.com"] for p in ("messages", "chat", "responses")]
     one = check(tmp_path, FILE, "--route", "X-LOCAL", "--service", "claude").stdout.splitlines()
     assert len(one) == 3
     assert all(" local " in x and " messages " in x and " profile vllm " in x for x in one)

@@ -81,6 +81,17 @@ def test_claude_code_shows_the_upstreams_refusal(stand, status, said):
     assert said in result.stdout, result.stdout
 
 
+@upstreams("chat", "responses")
+def test_claude_code_counts_tokens(stand):
+    """/context asks for the counts of tools and texts all at once."""
+    result = stand.claude("--", "/context")
+    assert result.returncode == 0, (result.stdout, result.stderr)
+    done = [d for d in stand.proxy.log(event="request_done", method="POST")
+            if d["path"].startswith("/v1/messages/count_tokens")]
+    assert {d["status"] for d in done} <= {200}
+    assert len(done) >= 10
+
+
 @upstreams("chat", "messages")
 @pytest.mark.parametrize("model, tool, name, argument", [
     ("gpt-5.5", "exec_command", "exec_command", "cmd"),
