@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pieces_check.h"
 #include "sse.h"
 
 enum { LIMIT_SMALL = 24, LIMIT_LARGE = 1 << 20 };
@@ -23,11 +24,12 @@ static int on_event(void *ctx, const struct sse_event *ev)
     return 0;
 }
 
-static int decode(struct str in, size_t step, size_t limit_bytes, struct buf *out)
+static int decode(void *ctx, struct str in, size_t step, struct buf *out)
 {
+    const size_t *limit_bytes = ctx;
     struct sse_decoder d;
     int e = 0;
-    sse_decoder_init(&d, limit_bytes, on_event, out);
+    sse_decoder_init(&d, *limit_bytes, on_event, out);
     for (size_t at = 0; e == 0 && at < in.n; at += step)
         e = sse_decoder_feed(&d, str_slice(in, at, at + step));
     must(!d.line.overflow && !d.name.overflow && !d.data.overflow);
@@ -60,23 +62,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     size_t step = bytes[0] % 16 + 1;
     size_t limit_bytes = bytes[0] & 0x80 ? LIMIT_SMALL : LIMIT_LARGE;
     struct str in = { (const char *)bytes + 1, n - 1 };
-    struct buf whole, chopped;
-    buf_init(&whole, SIZE_MAX);
-    buf_init(&chopped, SIZE_MAX);
-
-    int e = decode(in, in.n + 1, limit_bytes, &whole);
-    must(decode(in, step, limit_bytes, &chopped) == e);
-    must(str_eq(buf_str(&whole), buf_str(&chopped)));
+    struct buf whole, halves;
+    int e = pieces_check(decode, &limit_bytes, in, step, &whole);
 
     size_t at = split(in, in.n + 1);
     must(split(in, step) == at);
-    buf_clear(&chopped);
+    buf_init(&halves, SIZE_MAX);
     if (e == 0) {
-        must(decode(str_slice(in, 0, at), in.n + 1, limit_bytes, &chopped) == 0);
-        must(decode(str_slice(in, at, in.n), in.n + 1, limit_bytes, &chopped) == 0);
-        must(str_eq(buf_str(&whole), buf_str(&chopped)));
+        must(decode(&limit_bytes, str_slice(in, 0, at), in.n + 1, &halves) == 0);
+        must(decode(&limit_bytes, str_slice(in, at, in.n), in.n + 1, &halves) == 0);
+        must(str_eq(buf_str(&whole), buf_str(&halves)));
     }
     buf_done(&whole);
-    buf_done(&chopped);
+    buf_done(&halves);
     return 0;
 }

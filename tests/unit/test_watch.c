@@ -9,33 +9,14 @@
 #include "buf.h"
 #include "json.h"
 #include "recorded.h"
-#include "sse.h"
 #include "watch.h"
+#include "watch_pieces.h"
 
 static struct watch watch_all(enum protocol protocol, struct str events)
 {
     struct watch w;
     watch_init(&w, protocol);
     watch_events(&w, events);
-    return w;
-}
-
-/* Event by event, as the relay does with pieces of `step` bytes. */
-static struct watch watch_pieces(enum protocol protocol, struct str in, size_t step)
-{
-    struct watch w;
-    struct sse_splitter s;
-    size_t from = 0;
-    watch_init(&w, protocol);
-    sse_splitter_init(&s);
-    for (size_t at = 0; at < in.n; at += step) {
-        size_t n = sse_split(&s, str_slice(in, at, at + step));
-        if (n > 0) {
-            watch_events(&w, str_slice(in, from, at + n));
-            from = at + n;
-        }
-    }
-    watch_events(&w, str_slice(in, from, in.n));
     return w;
 }
 
