@@ -20,52 +20,58 @@ struct rig {
     int e;
 };
 
-static void set(struct rig *r, const char *name, const char *value)
+static struct rig rig; /* a fresh one for each test */
+
+static void set(const char *name, const char *value)
 {
-    assert_int_equal(config_set(&r->config, str_of(name), str_of(value), &r->error), 0);
+    assert_int_equal(config_set(&rig.config, str_of(name), str_of(value), &rig.error), 0);
 }
 
-static void rig_init(struct rig *r)
+static int setup(void **state)
 {
-    *r = (struct rig){ .e = 0 };
-    buf_init(&r->error, 4096);
-    arena_init(&r->arena, 1 << 20);
-    assert_int_equal(config_load(&r->config, NULL, false, NULL, NULL, 0, &r->error), 0);
-    set(r, "PROXY_API_KEYS", "k");
+    (void)state;
+    rig = (struct rig){ .e = 0 };
+    buf_init(&rig.error, 4096);
+    arena_init(&rig.arena, 1 << 20);
+    assert_int_equal(config_load(&rig.config, NULL, false, NULL, NULL, 0, &rig.error), 0);
+    set("PROXY_API_KEYS", "k");
     for (int s = 0; s < SERVICE_COUNT; s++)
         assert_int_equal(
-            upstream_init(&r->own[s], (enum service)s, &r->config, &r->arena, NULL, &r->error), 0);
+            upstream_init(&rig.own[s], (enum service)s, &rig.config, &rig.arena, NULL, &rig.error),
+            0);
+    return 0;
 }
 
-static void rig_done(struct rig *r)
+static int teardown(void **state)
 {
-    upstreams_free(r->set);
-    buf_done(&r->error);
-    arena_done(&r->arena);
-    config_done(&r->config);
+    (void)state;
+    upstreams_free(rig.set);
+    buf_done(&rig.error);
+    arena_done(&rig.arena);
+    config_done(&rig.config);
+    return 0;
 }
 
-static void parse(struct rig *r, struct str text)
+static void parse(struct str text)
 {
-    upstreams_free(r->set);
-    r->set = NULL;
-    buf_clear(&r->error);
-    r->e = upstreams_parse(&r->config, r->own, NULL, S("f.yaml"), text, &r->set, &r->error);
-    assert_int_equal(r->e < 0, r->set == NULL);
-    assert_int_equal(r->e<0, buf_len(&r->error)> 0);
+    upstreams_free(rig.set);
+    rig.set = NULL;
+    buf_clear(&rig.error);
+    rig.e = upstreams_parse(&rig.config, rig.own, NULL, S("f.yaml"), text, &rig.set, &rig.error);
+    assert_int_equal(rig.e < 0, rig.set == NULL);
+    assert_int_equal(rig.e<0, buf_len(&rig.error)> 0);
 }
 
-static void accepted(struct rig *r, const char *text)
+static void accepted(const char *text)
 {
-    rig_init(r);
-    parse(r, str_of(text));
-    assert_str(buf_str(&r->error), S(""));
+    parse(str_of(text));
+    assert_str(buf_str(&rig.error), S(""));
 }
 
-static void refused(struct rig *r, const char *text, const char *want)
+static void refused(const char *text, const char *want)
 {
-    parse(r, str_of(text));
-    assert_str(buf_str(&r->error), str_of(want));
+    parse(str_of(text));
+    assert_str(buf_str(&rig.error), str_of(want));
 }
 
 #define DEEPSEEK                               \
@@ -92,10 +98,10 @@ static const char *const example = DEEPSEEK "    key: sk-canary\n"
                                             "      - { model: \"*\", upstream: claude }\n"
                                             "    strict: yes\n";
 
-static const struct upstream_route *route(const struct rig *r, enum service service,
-                                          enum protocol came_in, const char *model)
+static const struct upstream_route *route(enum service service, enum protocol came_in,
+                                          const char *model)
 {
-    return upstreams_route(r->set, service, came_in, str_of(model));
+    return upstreams_route(rig.set, service, came_in, str_of(model));
 }
 
 static void assert_goes(const struct upstream_route *to, const char *name, enum protocol protocol,
@@ -109,52 +115,43 @@ static void assert_goes(const struct upstream_route *to, const char *name, enum 
 static void without_a_file_nothing_changes(void **state)
 {
     (void)state;
-    struct rig r;
     static const char *const texts[] = { "", "# nothing\n", "upstreams:\nservices: ~\n", "{}" };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        accepted(&r, texts[i]);
+        accepted(texts[i]);
         for (int s = 0; s < SERVICE_COUNT; s++) {
             const char *own = service_name((enum service)s);
             enum protocol speaks = s == SERVICE_CLAUDE ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
             for (int p = 0; p < PROTOCOL_COUNT; p++)
-                assert_goes(route(&r, (enum service)s, (enum protocol)p, "m"), own, speaks, "");
-            assert_false(route(&r, (enum service)s, PROTOCOL_CHAT, "m")->strict);
+                assert_goes(route((enum service)s, (enum protocol)p, "m"), own, speaks, "");
+            assert_false(route((enum service)s, PROTOCOL_CHAT, "m")->strict);
         }
-        rig_done(&r);
     }
 }
 
 static void the_first_row_that_fits_wins(void **state)
 {
     (void)state;
-    struct rig r;
-    accepted(&r, example);
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_MESSAGES, "deepseek-r1"), "deepseek",
-                PROTOCOL_CHAT, "deepseek-reasoner");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_CHAT, "DeepSeek-V3"), "deepseek", PROTOCOL_CHAT,
+    accepted(example);
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_MESSAGES, "deepseek-r1"), "deepseek", PROTOCOL_CHAT,
+                "deepseek-reasoner");
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_CHAT, "DeepSeek-V3"), "deepseek", PROTOCOL_CHAT, "");
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_MESSAGES, "gpt-5"), "codex", PROTOCOL_RESPONSES, "");
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_RESPONSES, "claude-x"), "claude", PROTOCOL_MESSAGES,
                 "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_MESSAGES, "gpt-5"), "codex", PROTOCOL_RESPONSES,
-                "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "claude-x"), "claude",
-                PROTOCOL_MESSAGES, "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_CHAT, "claude-x"), "claude", PROTOCOL_MESSAGES,
-                "");
-    assert_goes(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m"), "claude", PROTOCOL_MESSAGES,
-                "");
-    assert_true(route(&r, SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m")->strict);
-    assert_goes(route(&r, SERVICE_CODEX, PROTOCOL_RESPONSES, "deepseek-r1"), "codex",
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_CHAT, "claude-x"), "claude", PROTOCOL_MESSAGES, "");
+    assert_goes(route(SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m"), "claude", PROTOCOL_MESSAGES, "");
+    assert_true(route(SERVICE_CLAUDE, PROTOCOL_RESPONSES, "m")->strict);
+    assert_goes(route(SERVICE_CODEX, PROTOCOL_RESPONSES, "deepseek-r1"), "codex",
                 PROTOCOL_RESPONSES, "");
-    assert_false(route(&r, SERVICE_CODEX, PROTOCOL_RESPONSES, "deepseek-r1")->strict);
-    rig_done(&r);
+    assert_false(route(SERVICE_CODEX, PROTOCOL_RESPONSES, "deepseek-r1")->strict);
 }
 
 static void an_upstream_has_what_the_file_gives_it(void **state)
 {
     (void)state;
-    struct rig r;
     struct profile p;
-    accepted(&r, example);
-    const struct upstream *u = upstreams_find(r.set, S("deepseek"));
+    accepted(example);
+    const struct upstream *u = upstreams_find(rig.set, S("deepseek"));
     assert_non_null(u);
     assert_str(u->key, S("sk-canary"));
     assert_str(u->base_url, S("https://api.deepseek.com"));
@@ -164,28 +161,25 @@ static void an_upstream_has_what_the_file_gives_it(void **state)
     assert_str(p.name, S("deepseek"));
     assert_int_equal(p.chat_reasoning_replay, REPLAY_ALWAYS);
     assert_int_equal(p.openai_effort, 1u << CHAT_EFFORT_LOW | 1u << CHAT_EFFORT_HIGH);
-    upstream_profile(upstreams_find(r.set, S("claude")), S("claude-opus-4-8"), &p);
+    upstream_profile(upstreams_find(rig.set, S("claude")), S("claude-opus-4-8"), &p);
     assert_str(p.name, S("anthropic"));
     assert_int_equal(p.anthropic_max_tokens, 128000);
-    assert_null(upstreams_find(r.set, S("default")));
-    rig_done(&r);
+    assert_null(upstreams_find(rig.set, S("default")));
 }
 
 static void upstreams_may_stand_behind_their_routes(void **state)
 {
     (void)state;
-    struct rig r;
-    accepted(&r, "services: { codex: { routes: [ { model: x, upstream: u } ] } }\n"
-                 "upstreams: { u: { base_url: \"http://[::1]:8000/v1/\", protocol: messages,\n"
-                 "  profile: vllm, key: ~, stream: never } }\n");
-    const struct upstream_route *to = route(&r, SERVICE_CODEX, PROTOCOL_CHAT, "x");
+    accepted("services: { codex: { routes: [ { model: x, upstream: u } ] } }\n"
+             "upstreams: { u: { base_url: \"http://[::1]:8000/v1/\", protocol: messages,\n"
+             "  profile: vllm, key: ~, stream: never } }\n");
+    const struct upstream_route *to = route(SERVICE_CODEX, PROTOCOL_CHAT, "x");
     assert_goes(to, "u", PROTOCOL_MESSAGES, "");
     assert_str(to->upstream->base_url, S("http://[::1]:8000"));
     assert_str(to->upstream->host, S("::1"));
     assert_int_equal(to->upstream->service, SERVICE_CLAUDE);
     assert_int_equal(to->upstream->stream, UPSTREAM_STREAM_NEVER);
     assert_str(to->upstream->key, S(""));
-    rig_done(&r);
 }
 
 static const char *const mistakes[][2] = {
@@ -258,135 +252,116 @@ static const char *const mistakes[][2] = {
 static void mistakes_are_named_with_their_place(void **state)
 {
     (void)state;
-    struct rig r;
-    rig_init(&r);
     for (size_t i = 0; i < ARRAY_LEN(mistakes); i++)
-        refused(&r, mistakes[i][0], mistakes[i][1]);
-    rig_done(&r);
+        refused(mistakes[i][0], mistakes[i][1]);
 }
 
 static void bad_yaml_is_named_with_its_place(void **state)
 {
     (void)state;
-    struct rig r;
-    rig_init(&r);
-    refused(&r, "a: &x 1", "file f.yaml, line 1, column 4: anchors and tags are not supported");
-    refused(&r, "a: !!str 1", "file f.yaml, line 1, column 4: anchors and tags are not supported");
-    refused(&r, "a: *x", "file f.yaml, line 1, column 4: aliases are not supported");
-    refused(&r, "a: b\n---\nc: d", "file f.yaml, line 2, column 1: only one document is allowed");
-    refused(&r, "? [a]\n: b", "file f.yaml, line 1, column 3: a key must be a plain text");
+    refused("a: &x 1", "file f.yaml, line 1, column 4: anchors and tags are not supported");
+    refused("a: !!str 1", "file f.yaml, line 1, column 4: anchors and tags are not supported");
+    refused("a: *x", "file f.yaml, line 1, column 4: aliases are not supported");
+    refused("a: b\n---\nc: d", "file f.yaml, line 2, column 1: only one document is allowed");
+    refused("? [a]\n: b", "file f.yaml, line 1, column 3: a key must be a plain text");
     static const char *const controls[] = {
         "\\x01", "\\x7f", "\\x85", "\\n", "\\uFEFF", "\\uFFFF"
     };
     for (size_t i = 0; i < ARRAY_LEN(controls); i++) {
         char text[32];
         snprintf(text, sizeof(text), "a: \"b%s\"", controls[i]);
-        refused(&r, text,
+        refused(text,
                 "file f.yaml, line 1, column 4: a text has a control character or a line end");
     }
-    parse(&r, S("a: \"\\xa0\\uFFFD\""));
-    assert_str(buf_str(&r.error), S("file f.yaml, line 1, column 1: a: no such key here"));
-    refused(&r, "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+    parse(S("a: \"\\xa0\\uFFFD\""));
+    assert_str(buf_str(&rig.error), S("file f.yaml, line 1, column 1: a: no such key here"));
+    refused("[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
             "file f.yaml, line 1, column 17: nested too deeply");
-    parse(&r, S("a:\n\t- b"));
-    assert_true(str_starts(buf_str(&r.error), S("file f.yaml, line 2, column 1: ")));
-    rig_done(&r);
+    parse(S("a:\n\t- b"));
+    assert_true(str_starts(buf_str(&rig.error), S("file f.yaml, line 2, column 1: ")));
 }
 
 static void too_many_values_are_refused(void **state)
 {
     (void)state;
-    struct rig r;
     struct buf text;
-    rig_init(&r);
     buf_init(&text, 1 << 20);
     buf_add_byte(&text, '[');
     for (int i = 0; i < YAML_TREE_NODES_MAX; i++)
         buf_add(&text, S("1,"));
     buf_add_byte(&text, ']');
-    parse(&r, buf_str(&text));
-    assert_true(str_ends(buf_str(&r.error), S(": too many values")));
+    parse(buf_str(&text));
+    assert_true(str_ends(buf_str(&rig.error), S(": too many values")));
     buf_done(&text);
-    rig_done(&r);
 }
 
 /* A file that is being written is cut anywhere: it is good or refused, never half read. */
 static void every_beginning_of_a_file_is_good_or_refused(void **state)
 {
     (void)state;
-    struct rig r;
-    rig_init(&r);
     struct str whole = str_of(example);
     for (size_t n = 0; n <= whole.n; n++) {
         char *copy = malloc(n + 1); /* sanitizers see a read behind its end */
         memcpy(copy, whole.p, n);
         copy = realloc(copy, n > 0 ? n : 1);
-        parse(&r, (struct str){ copy, n });
-        assert_true(r.e == 0 || str_starts(buf_str(&r.error), S("file f.yaml, line ")));
-        assert_false(str_contains(buf_str(&r.error), S("sk-")));
+        parse((struct str){ copy, n });
+        assert_true(rig.e == 0 || str_starts(buf_str(&rig.error), S("file f.yaml, line ")));
+        assert_false(str_contains(buf_str(&rig.error), S("sk-")));
         free(copy);
     }
-    assert_int_equal(r.e, 0);
-    rig_done(&r);
+    assert_int_equal(rig.e, 0);
 }
 
 static void keys_are_masked(void **state)
 {
     (void)state;
-    struct rig r;
     struct buf out;
     buf_init(&out, 1 << 16);
-    accepted(&r, example);
-    upstreams_print(r.set, &out);
-    upstreams_print_route(r.set, &r.config, S("deepseek-r1"), &out);
+    accepted(example);
+    upstreams_print(rig.set, &out);
+    upstreams_print_route(rig.set, &rig.config, S("deepseek-r1"), &out);
     assert_false(str_contains(buf_str(&out), S("sk-")));
     assert_true(str_contains(buf_str(&out), S("    key: '***'\n")));
     assert_true(str_contains(buf_str(&out), S("    proxy: '***'\n")));
     assert_true(str_contains(buf_str(&out), S("model \"deepseek-reasoner\" https://api.deeps")));
     buf_done(&out);
-    rig_done(&r);
 }
 
 /* What is printed can be read again, and says the same. */
 static void the_printed_file_reads_the_same(void **state)
 {
     (void)state;
-    struct rig r;
     struct buf first, second;
     buf_init(&first, 1 << 16);
     buf_init(&second, 1 << 16);
-    accepted(&r, "upstreams: { u: { base_url: http://x, protocol: chat, proxy: none,\n"
-                 "  settings: { chat.top_k: yes } } }\n"
-                 "services: { claude: { strict: true }, codex: { routes: [\n"
-                 "  { model: \"a\\\"*\", upstream: u, upstream_model: 'b' } ] } }");
-    upstreams_print(r.set, &first);
-    parse(&r, buf_str(&first));
-    assert_int_equal(r.e, 0);
-    upstreams_print(r.set, &second);
+    accepted("upstreams: { u: { base_url: http://x, protocol: chat, proxy: none,\n"
+             "  settings: { chat.top_k: yes } } }\n"
+             "services: { claude: { strict: true }, codex: { routes: [\n"
+             "  { model: \"a\\\"*\", upstream: u, upstream_model: 'b' } ] } }");
+    upstreams_print(rig.set, &first);
+    parse(buf_str(&first));
+    assert_int_equal(rig.e, 0);
+    upstreams_print(rig.set, &second);
     assert_int_equal(buf_len(&first), buf_len(&second) + sizeof(" # by host") - 1);
     buf_done(&first);
     buf_done(&second);
-    rig_done(&r);
 }
 
 static void a_key_that_anybody_could_spend_is_refused(void **state)
 {
     (void)state;
-    struct rig r;
-    rig_init(&r);
-    set(&r, "PROXY_API_KEYS", "");
-    parse(&r, S(DEEPSEEK "    key: sk-x"));
-    assert_true(str_starts(buf_str(&r.error),
+    set("PROXY_API_KEYS", "");
+    parse(S(DEEPSEEK "    key: sk-x"));
+    assert_true(str_starts(buf_str(&rig.error),
                            S("file f.yaml, line 5, column 5: key: this key is set, PROXY_API_KEYS "
                              "is not, and the claude service listens on 0.0.0.0")));
-    parse(&r, S(DEEPSEEK));
-    assert_int_equal(r.e, 0);
-    set(&r, "CLAUDE_SERVICE_HOST", "127.0.0.1");
-    set(&r, "CODEX_SERVICE_HOST", "127.0.0.1");
-    set(&r, "CORS_ALLOW_ORIGINS", "");
-    parse(&r, S(DEEPSEEK "    key: sk-x"));
-    assert_int_equal(r.e, 0);
-    rig_done(&r);
+    parse(S(DEEPSEEK));
+    assert_int_equal(rig.e, 0);
+    set("CLAUDE_SERVICE_HOST", "127.0.0.1");
+    set("CODEX_SERVICE_HOST", "127.0.0.1");
+    set("CORS_ALLOW_ORIGINS", "");
+    parse(S(DEEPSEEK "    key: sk-x"));
+    assert_int_equal(rig.e, 0);
 }
 
 static void write_file(const char *path, const char *text)
@@ -400,7 +375,6 @@ static void write_file(const char *path, const char *text)
 static void the_file_and_key_files_are_read(void **state)
 {
     (void)state;
-    struct rig r;
     char dir[] = "/tmp/test_upstreams_XXXXXX", path[64], key[64], text[256];
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof(path), "%s/c.yaml", dir);
@@ -408,24 +382,22 @@ static void the_file_and_key_files_are_read(void **state)
     snprintf(text, sizeof(text), DEEPSEEK "    key_file: %s\n", key);
     write_file(path, text);
     write_file(key, " sk-from-file\n");
-    rig_init(&r);
-    set(&r, "CONFIG_FILE", path);
-    assert_int_equal(upstreams_load(&r.config, r.own, NULL, &r.set, &r.error), 0);
-    assert_str(upstreams_find(r.set, S("deepseek"))->key, S("sk-from-file"));
+    set("CONFIG_FILE", path);
+    assert_int_equal(upstreams_load(&rig.config, rig.own, NULL, &rig.set, &rig.error), 0);
+    assert_str(upstreams_find(rig.set, S("deepseek"))->key, S("sk-from-file"));
 
     snprintf(text, sizeof(text), DEEPSEEK "    key: a\n    key_file: %s\n", key);
-    parse(&r, str_of(text));
-    assert_str(buf_str(&r.error), S("file f.yaml, line 6, column 5: key_file: key and key_file "
-                                    "exclude each other"));
+    parse(str_of(text));
+    assert_str(buf_str(&rig.error), S("file f.yaml, line 6, column 5: key_file: key and key_file "
+                                      "exclude each other"));
     unlink(path);
-    buf_clear(&r.error);
-    assert_int_equal(upstreams_load(&r.config, r.own, NULL, &r.set, &r.error), -ENOENT);
-    assert_true(str_starts(buf_str(&r.error), S("CONFIG_FILE: /tmp/test_upstreams_")));
-    set(&r, "CONFIG_FILE", "");
-    assert_string_equal(upstreams_path(&r.config), "cc-proxy.yaml");
+    buf_clear(&rig.error);
+    assert_int_equal(upstreams_load(&rig.config, rig.own, NULL, &rig.set, &rig.error), -ENOENT);
+    assert_true(str_starts(buf_str(&rig.error), S("CONFIG_FILE: /tmp/test_upstreams_")));
+    set("CONFIG_FILE", "");
+    assert_string_equal(upstreams_path(&rig.config), "cc-proxy.yaml");
     unlink(key);
     rmdir(dir);
-    rig_done(&r);
 }
 
 static void yaml_values_are_text_or_none(void **state)
@@ -445,21 +417,23 @@ static void yaml_values_are_text_or_none(void **state)
     arena_done(&a);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_a_file_nothing_changes),
-        cmocka_unit_test(the_first_row_that_fits_wins),
-        cmocka_unit_test(an_upstream_has_what_the_file_gives_it),
-        cmocka_unit_test(upstreams_may_stand_behind_their_routes),
-        cmocka_unit_test(mistakes_are_named_with_their_place),
-        cmocka_unit_test(bad_yaml_is_named_with_its_place),
-        cmocka_unit_test(too_many_values_are_refused),
-        cmocka_unit_test(every_beginning_of_a_file_is_good_or_refused),
-        cmocka_unit_test(keys_are_masked),
-        cmocka_unit_test(the_printed_file_reads_the_same),
-        cmocka_unit_test(a_key_that_anybody_could_spend_is_refused),
-        cmocka_unit_test(the_file_and_key_files_are_read),
+        TEST(without_a_file_nothing_changes),
+        TEST(the_first_row_that_fits_wins),
+        TEST(an_upstream_has_what_the_file_gives_it),
+        TEST(upstreams_may_stand_behind_their_routes),
+        TEST(mistakes_are_named_with_their_place),
+        TEST(bad_yaml_is_named_with_its_place),
+        TEST(too_many_values_are_refused),
+        TEST(every_beginning_of_a_file_is_good_or_refused),
+        TEST(keys_are_masked),
+        TEST(the_printed_file_reads_the_same),
+        TEST(a_key_that_anybody_could_spend_is_refused),
+        TEST(the_file_and_key_files_are_read),
         cmocka_unit_test(yaml_values_are_text_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
