@@ -370,8 +370,10 @@ def test_idle_connections_closed_by_the_upstream_are_seen(raw):
     assert proxy.done(reply)["attempts"] == 1
 
 
-def test_queueing_and_503(scripted, raw):
-    """One connection, one waiting place: the third request gets 503 with retry-after."""
+@pytest.fixture
+def crowded(raw):
+    """One connection, which is taken until the release, and one place to wait, which is taken too:
+    the proxy, the release and the two clients."""
     up = raw[1]
     release = threading.Event()
     up.script = lambda c, r: (release.wait(10), c.reply(body=b"{}"))
@@ -382,34 +384,30 @@ def test_queueing_and_503(scripted, raw):
             until(lambda: up.requests)
             two.send_request("POST", "/v1/messages", KEY, json=BODY)
             until(lambda: len(p.log(event="proxy_request_start")) == 2)
-            reply = post(p.claude_port)
-            assert (reply.status, reply.h("retry-after")) == (503, "1")
-            assert reply.json()["error"]["type"] == "api_error"
-            release.set()
-            assert one.head().status == 200 and two.head().status == 200
+            yield p, release, one, two
     assert len(up.requests) == 2
 
 
-def test_a_waiting_request_that_leaves_frees_its_place(scripted, raw):
-    up = raw[1]
-    release = threading.Event()
-    up.script = lambda c, r: (release.wait(10), c.reply(body=b"{}"))
-    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", HTTP_MAX_CONNECTIONS="1",
-               HTTP_MAX_WAITING="1") as p:
-        with Client(p.claude_port) as one:
-            one.send_request("POST", "/v1/messages", KEY, json=BODY)
-            until(lambda: up.requests)
-            two = Client(p.claude_port)
-            two.send_request("POST", "/v1/messages", KEY, json=BODY)
-            until(lambda: len(p.log(event="proxy_request_start")) == 2)
-            two.close()
-            p.wait_log("client_disconnected")
-            with Client(p.claude_port) as three:
-                three.send_request("POST", "/v1/messages", KEY, json=BODY)
-                until(lambda: len(p.log(event="proxy_request_start")) == 3)
-                release.set()
-                assert three.head().status == 200
-    assert len(up.requests) == 2  # the one that left was never sent
+def test_queueing_and_503(crowded):
+    """The third request gets 503 with retry-after."""
+    p, release, one, two = crowded
+    reply = post(p.claude_port)
+    assert (reply.status, reply.h("retry-after")) == (503, "1")
+    assert reply.json()["error"]["type"] == "api_error"
+    release.set()
+    assert one.head().status == 200 and two.head().status == 200
+
+
+def test_a_waiting_request_that_leaves_frees_its_place(crowded):
+    """It is never sent: the upstream gets two of the three."""
+    p, release, _, two = crowded
+    two.close()
+    p.wait_log("client_disconnected")
+    with Client(p.claude_port) as three:
+        three.send_request("POST", "/v1/messages", KEY, json=BODY)
+        until(lambda: len(p.log(event="proxy_request_start")) == 3)
+        release.set()
+        assert three.head().status == 200
 
 
 # --- outbound proxies ---

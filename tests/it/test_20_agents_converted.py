@@ -14,8 +14,7 @@ pytestmark = [
 
 @pytest.fixture
 def stand(tmp_path, request):
-    s = Stand(tmp_path, ANTHROPIC_PROTOCOLS=request.param, OPENAI_PROTOCOLS=request.param)
-    s.protocol = request.param
+    s = Stand(tmp_path, request.param)
     yield s
     s.close(check=True)
 

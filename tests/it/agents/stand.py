@@ -51,10 +51,13 @@ CLINE_PROVIDERS = {"messages": "anthropic", "chat": "openai-compatible",
 
 
 class Stand:
-    """A simulator, a proxy in front of it, and a tap on each of its ports."""
+    """A simulator, a proxy in front of it, and a tap on each of its ports; protocol: the only one
+    that the upstreams speak."""
 
-    def __init__(self, folder, **settings):
-        self.folder = folder
+    def __init__(self, folder, protocol=None, **settings):
+        if protocol:
+            settings |= {"ANTHROPIC_PROTOCOLS": protocol, "OPENAI_PROTOCOLS": protocol}
+        self.folder, self.protocol = folder, protocol
         self.home = folder / "home"
         (self.home / ".codex").mkdir(parents=True)
         (folder / "work").mkdir()
