@@ -380,6 +380,8 @@ static void watch_event(struct watch *w, struct lines *l)
             data = buf_str(&joined);
         } else if (str_starts(line, S("event:"))) {
             name = field_value(line, 6);
+        } else if (str_eq(line, S("event"))) {
+            name = S(""); /* without a colon its value is empty (EW1.4) */
         }
     }
     one_event(w, name, data);

@@ -78,6 +78,8 @@ static void messages_ends(void **state)
     check_end(PROTOCOL_MESSAGES, S(A_START A_DELTA("\"end_turn\"")), WATCH_FINISHED);
     check_end(PROTOCOL_MESSAGES, S(A_START A_DELTA("\"end_turn\"") A_STOP), WATCH_ENDED);
     check_end(PROTOCOL_MESSAGES, S(A_START A_STOP "event: error\ndata: {}\n\n"), WATCH_ENDED);
+    /* a name without a colon has an empty value */
+    check_end(PROTOCOL_MESSAGES, S("event: error\nevent\ndata: {}\n\n"), WATCH_OPEN);
     struct watch w = watch_all(PROTOCOL_MESSAGES, S(A_START A_DELTA("\"end_turn\"") A_STOP));
     assert_true(w.begun);
     assert_int_equal(w.events, 3);
