@@ -119,12 +119,21 @@ static void look_at(struct relay *y, struct str bytes)
     y->shape = first.p[0] == '{' || first.p[0] == '[' ? RELAY_SHAPE_WHOLE : RELAY_SHAPE_EVENTS;
 }
 
+/* The upstream is alive.  Of a stream only whole events and comments say so: one that
+ * dribbles bytes and never ends an event is as good as silent (EW1.12). */
+static void note_life(struct request *r, struct str bytes)
+{
+    struct relay *y = r->relay;
+    bool whole = y->shape != RELAY_SHAPE_EVENTS || sse_split(&y->splitter, bytes) > 0;
+    if (whole && r->stream != NULL) /* else it only has settle()'s time to end */
+        y->last_in_ns = clock_mono_ns();
+}
+
 int relay_convert_bytes(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
-    if (r->stream != NULL) /* else it only has settle()'s time to end */
-        y->last_in_ns = clock_mono_ns();
     look_at(y, bytes);
+    note_life(r, bytes);
     if (y->mode == RELAY_CONVERT_ERROR || y->mode == RELAY_COUNT) {
         size_t left = y->body.limit_bytes - buf_len(&y->body);
         buf_add(&y->body, str_slice(bytes, 0, left));

@@ -240,6 +240,22 @@ def test_silence_ends_it(ask, upstream, client):
     assert grammar.check(client, r.body) == []
 
 
+@pytest.mark.parametrize("upstream, client", PAIRS[:2])
+def test_an_event_that_never_ends_is_silence(ask, upstream, client):
+    """EW1.12: bytes alone do not count."""
+    def script(c, _):
+        c.stream_head()
+        c.chunk(begin(upstream) + delta(upstream, "one") + b"data: ")
+        for _ in range(20):
+            if c.wait_closed(0.25):
+                return
+            c.chunk(b" ")
+    begun = time.monotonic()
+    r = reply(ask(upstream, client, script))
+    assert grammar.outcome(client, r.body) == "error" and grammar.check(client, r.body) == []
+    assert time.monotonic() - begun < 4
+
+
 # --- E187: sizes ---
 
 @pytest.mark.parametrize("upstream, client", PAIRS)
