@@ -405,11 +405,11 @@ static int write_stop(struct convert *c, struct json_out *o)
 
 static void write_logprobs(struct convert *c, struct json_out *o)
 {
-    struct json_node *top = params_node(c, CHAT_PARAM_TOP_LOGPROBS);
-    if (top == NULL && !c->request.wants_logprobs)
+    bool top = params_node(c, CHAT_PARAM_TOP_LOGPROBS) != NULL;
+    if (!c->request.wants_logprobs)
         return;
     json_out_member_bool(o, S("logprobs"), true);
-    if (top != NULL && is_coded(c, CHAT_PARAM_TOP_LOGPROBS))
+    if (top && is_coded(c, CHAT_PARAM_TOP_LOGPROBS))
         json_out_member_raw(o, S("top_logprobs"), params_raw(c, CHAT_PARAM_TOP_LOGPROBS));
 }
 

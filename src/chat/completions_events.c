@@ -25,6 +25,7 @@ struct decoder {
     struct completions_details details;
     struct think think;
     struct text_held think_held;
+    struct str logprobs; /* of the chunk at hand, until its text has them */
     struct event_usage usage;
     bool usage_new;
 };
@@ -93,12 +94,27 @@ static int want(struct convert *c, struct decoder *d, enum part_kind kind)
 
 static int add(struct convert *c, struct decoder *d, enum part_kind kind, struct str inside)
 {
+    struct str logprobs = S("");
     if (inside.n == 0)
         return 0;
     int e = want(c, d, kind);
-    if (kind == PART_TEXT)
+    if (kind == PART_TEXT) {
         d->chars += (int64_t)text_chars((struct text){ inside.p, inside.n });
-    return e == 0 ? emit_delta(c, d->part, inside) : e;
+        logprobs = d->logprobs;
+        d->logprobs = S("");
+    }
+    return e == 0 ? emit_text(c, d->part, inside, logprobs) : e;
+}
+
+/* What no text took: of a token that ends no character, or of the token that ends the text; of
+ * tokens of a call or of reasoning it is dropped. */
+static int logprobs_rest(struct convert *c, struct decoder *d)
+{
+    struct str rest = d->logprobs;
+    d->logprobs = S("");
+    if (rest.n == 0 || !d->open || d->kind != PART_TEXT)
+        return 0;
+    return emit_text(c, d->part, S(""), rest);
 }
 
 struct think_target {
@@ -338,7 +354,9 @@ static int choice_delta(struct convert *c, struct decoder *d, struct json_node *
     bool whole = node == NULL;
     if (whole)
         node = member_node(c, choice, S("message"));
-    return delta(c, d, node, whole);
+    d->logprobs = member_elements(c, member_node(c, choice, S("logprobs")), S("content"));
+    int e = delta(c, d, node, whole);
+    return e == 0 ? logprobs_rest(c, d) : e;
 }
 
 /* In a stream a choice that is not the first is ignored; a whole reply's lowest one is read. */

@@ -95,7 +95,7 @@ void completions_write_details(struct json_out *o, struct arena *a, const struct
     }
 }
 
-/* ---- annotations, usage, words ---- */
+/* ---- annotations, log probabilities, usage, words ---- */
 
 void completions_write_annotation(struct json_out *o, struct text url, struct text title,
                                   int64_t from, int64_t to)
@@ -109,6 +109,21 @@ void completions_write_annotation(struct json_out *o, struct text url, struct te
     json_out_member_i64(o, S("start_index"), from);
     json_out_member_i64(o, S("end_index"), to);
     json_out_object_end(o);
+    json_out_object_end(o);
+}
+
+void completions_logprobs_begin(struct json_out *o)
+{
+    json_out_name(o, S("logprobs"));
+    json_out_object(o);
+    json_out_name(o, S("content"));
+    json_out_array(o);
+}
+
+void completions_logprobs_end(struct json_out *o)
+{
+    json_out_array_end(o);
+    json_out_member_null(o, S("refusal"));
     json_out_object_end(o);
 }
 
@@ -306,6 +321,24 @@ static void write_calls(struct convert *c, struct json_out *o, const struct repl
     json_out_array_end(o);
 }
 
+static void write_logprobs(struct json_out *o, const struct reply *r)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->part_count; i++) {
+        const struct buf *entries = &r->parts[i]->logprobs;
+        if (buf_len(entries) == 0)
+            continue;
+        if (!any)
+            completions_logprobs_begin(o);
+        any = true;
+        json_out_elements(o, buf_str(entries));
+    }
+    if (any)
+        completions_logprobs_end(o);
+    else
+        json_out_member_null(o, S("logprobs"));
+}
+
 void completions_encode_reply(struct convert *c, const struct reply *reply, struct json_out *o)
 {
     json_out_object(o);
@@ -325,7 +358,7 @@ void completions_encode_reply(struct convert *c, const struct reply *reply, stru
     write_reasoning(c, o, reply);
     write_calls(c, o, reply);
     json_out_object_end(o);
-    json_out_member_null(o, S("logprobs"));
+    write_logprobs(o, reply);
     json_out_member_str(o, S("finish_reason"), completions_finish_reason(c, reply->stop));
     json_out_object_end(o);
     json_out_array_end(o);

@@ -19,6 +19,10 @@ bool completions_has_details(const struct chat_proof *proof);
 void completions_write_annotation(struct json_out *o, struct text url, struct text title,
                                   int64_t from, int64_t to);
 
+/* What `logprobs` of a choice looks like around the entries; the caller adds these. */
+void completions_logprobs_begin(struct json_out *o);
+void completions_logprobs_end(struct json_out *o);
+
 bool completions_has_usage(const struct event_usage *u);
 void completions_write_usage(struct json_out *o, const struct event_usage *u);
 

@@ -90,10 +90,9 @@ static void delta_begin(struct convert *c, struct encoder *e, struct json_out *o
     json_out_object(o);
 }
 
-/* finish: empty for none. */
-static void delta_end(struct convert *c, struct encoder *e, struct json_out *o, struct str finish)
+/* From behind `delta` to the end.  finish: empty for none. */
+static void choice_end(struct convert *c, struct encoder *e, struct json_out *o, struct str finish)
 {
-    json_out_object_end(o);
     if (finish.n > 0)
         json_out_member_str(o, S("finish_reason"), finish);
     else
@@ -108,8 +107,15 @@ static void delta_end(struct convert *c, struct encoder *e, struct json_out *o, 
     emit_sse(c, S(""), &e->json);
 }
 
+static void delta_end(struct convert *c, struct encoder *e, struct json_out *o, struct str finish)
+{
+    json_out_object_end(o);
+    choice_end(c, e, o, finish);
+}
+
+/* logprobs: empty for none. */
 static void send_text(struct convert *c, struct encoder *e, struct str name, struct text gap,
-                      struct text text)
+                      struct text text, struct str logprobs)
 {
     struct json_out o;
     delta_begin(c, e, &o);
@@ -118,7 +124,13 @@ static void send_text(struct convert *c, struct encoder *e, struct str name, str
     json_out_string_add(&o, gap);
     json_out_string_add(&o, text);
     json_out_string_end(&o);
-    delta_end(c, e, &o, S(""));
+    json_out_object_end(&o);
+    if (logprobs.n > 0) {
+        completions_logprobs_begin(&o);
+        json_out_elements(&o, logprobs);
+        completions_logprobs_end(&o);
+    }
+    choice_end(c, e, &o, S(""));
 }
 
 /* ---- calls ---- */
@@ -228,8 +240,10 @@ static void part_start(struct convert *c, struct encoder *e, const struct chat_e
     }
 }
 
-static void text_delta(struct convert *c, struct encoder *e, struct part *p, struct text text)
+static void text_delta(struct convert *c, struct encoder *e, struct part *p,
+                       const struct event_delta *from)
 {
+    struct text text = from->text;
     bool reasoning = p->kind == PART_REASONING;
     bool *any = reasoning ? &e->has_reasoning : &e->has_text;
     struct text gap = TEXT("");
@@ -242,7 +256,7 @@ static void text_delta(struct convert *c, struct encoder *e, struct part *p, str
         p->to = e->chars;
     }
     p->has_delta = *any = true;
-    send_text(c, e, reasoning ? S("reasoning_content") : S("content"), gap, text);
+    send_text(c, e, reasoning ? S("reasoning_content") : S("content"), gap, text, from->logprobs);
 }
 
 static void delta(struct convert *c, struct encoder *e, const struct chat_event *ev)
@@ -251,11 +265,11 @@ static void delta(struct convert *c, struct encoder *e, const struct chat_event 
     switch (p->kind) {
     case PART_TEXT:
     case PART_REASONING:
-        text_delta(c, e, p, ev->delta.text);
+        text_delta(c, e, p, &ev->delta);
         return;
     case PART_REFUSAL:
         e->refused = true;
-        send_text(c, e, S("refusal"), TEXT(""), ev->delta.text);
+        send_text(c, e, S("refusal"), TEXT(""), ev->delta.text, S(""));
         return;
     case PART_CALL:
         call_delta(c, e, p, ev->delta.text);
@@ -324,7 +338,7 @@ static void finish(struct convert *c, struct encoder *e, const struct chat_event
     struct text why = ev->finish.explanation;
     struct json_out o;
     if (ev->finish.reason == STOP_REFUSAL && !e->refused)
-        send_text(c, e, S("refusal"), TEXT(""), why.n > 0 ? why : completions_refusal);
+        send_text(c, e, S("refusal"), TEXT(""), why.n > 0 ? why : completions_refusal, S(""));
     delta_begin(c, e, &o);
     write_notes(e, &o);
     delta_end(c, e, &o, completions_finish_reason(c, ev->finish.reason));

@@ -48,12 +48,13 @@ static int forward(struct convert *c, const struct chat_event *ev)
     return r;
 }
 
-static int forward_delta(struct convert *c, uint32_t part, struct text text)
+static int forward_delta(struct convert *c, uint32_t part, struct text text, struct str logprobs)
 {
-    if (text.n == 0)
+    if (text.n == 0 && logprobs.n == 0)
         return 0;
     struct chat_event ev = { .kind = EVENT_DELTA, .part = part };
     ev.delta.text = text;
+    ev.delta.logprobs = logprobs;
     return forward(c, &ev);
 }
 
@@ -157,10 +158,12 @@ static struct flow_part *open_part(struct convert *c, uint32_t part)
     return p != NULL && p->open ? p : NULL;
 }
 
-static int pass_text(struct convert *c, struct flow_part *p, uint32_t part, struct text text)
+/* A text that is reshaped is not made of the upstream's tokens any more. */
+static int pass_text(struct convert *c, struct flow_part *p, uint32_t part, struct text text,
+                     struct str logprobs)
 {
     if (p->shape == FLOW_AS_IS)
-        return forward_delta(c, part, text);
+        return forward_delta(c, part, text, logprobs);
     c->flow->held_bytes += text.n;
     text_add(&p->held, text);
     return p->held.overflow || c->flow->held_bytes > c->options.reply_limit_bytes ? E_UPSTREAM_EVENT
@@ -172,7 +175,8 @@ static int on_delta(struct convert *c, const struct chat_event *ev)
     struct flow_part *p = open_part(c, ev->part);
     if (p == NULL)
         return E_INTERNAL;
-    return pass_text(c, p, ev->part, text_join(&p->half, c->temp, ev->delta.raw));
+    struct text text = text_join(&p->half, c->temp, ev->delta.raw);
+    return pass_text(c, p, ev->part, text, ev->delta.logprobs);
 }
 
 /* What was held back, in the client's shape. */
@@ -194,9 +198,9 @@ static int on_part_stop(struct convert *c, const struct chat_event *ev)
     struct flow_part *p = open_part(c, ev->part);
     if (p == NULL)
         return E_INTERNAL;
-    int r = pass_text(c, p, ev->part, text_join_end(&p->half));
+    int r = pass_text(c, p, ev->part, text_join_end(&p->half), S(""));
     if (r == 0 && p->shape != FLOW_AS_IS)
-        r = forward_delta(c, ev->part, reshape(c, p));
+        r = forward_delta(c, ev->part, reshape(c, p), S(""));
     c->flow->held_bytes -= buf_len(&p->held);
     buf_done(&p->held);
     p->open = false;
@@ -276,8 +280,14 @@ int emit_part(struct convert *c, enum part_kind kind, uint32_t *ret_part)
 
 int emit_delta(struct convert *c, uint32_t part, struct str raw_inside)
 {
+    return emit_text(c, part, raw_inside, S(""));
+}
+
+int emit_text(struct convert *c, uint32_t part, struct str raw_inside, struct str logprobs)
+{
     struct chat_event ev = { .kind = EVENT_DELTA, .part = part };
     ev.delta.raw = raw_inside;
+    ev.delta.logprobs = logprobs;
     return emit(c, &ev);
 }
 

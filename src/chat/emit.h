@@ -19,6 +19,8 @@ int emit(struct convert *c, const struct chat_event *ev) MUST_CHECK;
 /* Shorter ways to give the commonest ones. */
 int emit_part(struct convert *c, enum part_kind kind, uint32_t *ret_part) MUST_CHECK;
 int emit_delta(struct convert *c, uint32_t part, struct str raw_inside) MUST_CHECK;
+int emit_text(struct convert *c, uint32_t part, struct str raw_inside, struct str logprobs)
+    MUST_CHECK; /* a delta with the probabilities of its tokens; logprobs may be empty */
 int emit_stop(struct convert *c, uint32_t part, const struct chat_proof *proof, bool cut)
     MUST_CHECK; /* proof may be NULL */
 int emit_end(struct convert *c) MUST_CHECK;

@@ -60,15 +60,30 @@ static int part_start(struct reply *r, const struct chat_event *ev)
     p->name = arena_str(r->arena, ev->part_start.name);
     p->space = arena_str(r->arena, ev->part_start.space);
     buf_init(&p->text, r->limit_bytes);
+    buf_init(&p->logprobs, r->limit_bytes);
     r->parts[r->part_count++] = p;
     return 0;
 }
 
-static int delta(struct reply *r, struct reply_part *p, struct text t)
+/* [a] and [b] become [a,b]. */
+static void add_logprobs(struct buf *to, struct str array)
 {
-    if (!keep(r, t.n))
+    size_t n = buf_len(to);
+    if (n > 0) {
+        buf_truncate(to, n - 1);
+        buf_add_byte(to, ',');
+        array = str_slice(array, 1, array.n);
+    }
+    buf_add(to, array);
+}
+
+static int delta(struct reply *r, struct reply_part *p, const struct event_delta *from)
+{
+    if (!keep(r, from->text.n + from->logprobs.n))
         return E_UPSTREAM_EVENT;
-    text_add(&p->text, t);
+    text_add(&p->text, from->text);
+    if (from->logprobs.n > 0)
+        add_logprobs(&p->logprobs, from->logprobs);
     return 0;
 }
 
@@ -129,7 +144,7 @@ int reply_add(struct reply *r, const struct chat_event *ev)
     case EVENT_PART_START:
         return part_start(r, ev);
     case EVENT_DELTA:
-        return delta(r, p, ev->delta.text);
+        return delta(r, p, &ev->delta);
     case EVENT_CITATION:
         return citation(r, p, &ev->citation);
     case EVENT_PART_STOP:
@@ -154,8 +169,10 @@ struct text reply_part_text(const struct reply_part *p)
 
 void reply_done(struct reply *r)
 {
-    for (uint32_t i = 0; i < r->part_count; i++)
+    for (uint32_t i = 0; i < r->part_count; i++) {
         buf_done(&r->parts[i]->text);
+        buf_done(&r->parts[i]->logprobs);
+    }
     free(r->parts);
     r->parts = NULL;
     r->part_count = r->part_cap = 0;

@@ -52,6 +52,10 @@ enum part_kind {
 struct event_delta {
     struct str raw;   /* decoder -> emit */
     struct text text; /* emit -> encoder */
+    /* Of a text's tokens: a JSON array, compact, with at least one {token, logprob, bytes,
+     * top_logprobs}; empty: none.  With it, and only then, the text may be empty: a token can be
+     * less than a character. */
+    struct str logprobs;
 };
 
 struct event_citation { /* of a text part */
@@ -130,6 +134,7 @@ struct reply_part {
     bool stopped, cut;
     struct str item_id, call_id, name, space;
     struct buf text;         /* all deltas: a struct text */
+    struct buf logprobs;     /* theirs, as one array; empty: none */
     struct chat_proof proof; /* texts in the reply's arena */
     struct reply_citation *citations, *last_citation;
 };

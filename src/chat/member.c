@@ -30,6 +30,14 @@ struct str member_raw(struct convert *c, struct json_node *object, struct str na
     return n == NULL ? S("") : json_compact(c->temp, json_raw(&c->doc, n));
 }
 
+struct str member_elements(struct convert *c, struct json_node *object, struct str name)
+{
+    struct json_node *n = member_node(c, object, name);
+    if (n == NULL || json_type(n) != JSON_ARRAY || json_first(&c->doc, n) == NULL)
+        return S("");
+    return json_compact(c->temp, json_raw(&c->doc, n));
+}
+
 bool member_is(struct convert *c, struct json_node *object, struct str name, struct str value)
 {
     struct json_node *n = member_node(c, object, name);

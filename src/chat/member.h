@@ -22,6 +22,8 @@ struct text member_text(struct convert *c, struct json_node *object, struct str 
 struct str member_inside(struct convert *c, struct json_node *object, struct str name);
 /* One value as text, without white space between its tokens; empty when absent. */
 struct str member_raw(struct convert *c, struct json_node *object, struct str name);
+/* The same of an array that has elements; empty otherwise. */
+struct str member_elements(struct convert *c, struct json_node *object, struct str name);
 bool member_is(struct convert *c, struct json_node *object, struct str name, struct str value);
 bool member_true(struct convert *c, struct json_node *object, struct str name);
 enum chat_tri member_tri(struct convert *c, struct json_node *object, struct str name);

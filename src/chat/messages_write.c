@@ -363,6 +363,8 @@ static int delta(struct convert *c, struct encoder *e, const struct chat_event *
     struct part *p = e->parts[ev->part];
     struct text text = ev->delta.text;
     must(p != NULL);
+    if (text.n == 0) /* only token probabilities, which Messages has no place for */
+        return 0;
     if (p->state == PART_CLOSED || is_noise(e, p, text) ||
         (p->kind == PART_SEARCH && !c->wants_web_search))
         return 0;

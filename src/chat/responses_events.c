@@ -161,8 +161,10 @@ static int on_piece(struct convert *c, struct reader *d, const struct row *row,
     struct item *it = item_of(c, d, root);
     if (it == NULL)
         return E_UPSTREAM_EVENT;
-    return item_piece(c, it, row->family, member_i64(c, root, row->number),
-                      member_inside(c, root, row->member), row->whole);
+    struct event_delta delta = { .raw = member_inside(c, root, row->member) };
+    if (row->family == FAMILY_TEXT)
+        delta.logprobs = member_elements(c, root, S("logprobs"));
+    return item_piece(c, it, row->family, member_i64(c, root, row->number), &delta, row->whole);
 }
 
 static int on_annotation(struct convert *c, struct reader *d, const struct row *row,

@@ -217,12 +217,18 @@ static struct str unsent(const struct item *it, struct str whole)
     return str_slice(whole, it->sent_bytes, whole.n);
 }
 
-static int send_delta(struct convert *c, struct item *it, struct str raw)
+static int send_text(struct convert *c, struct item *it, struct str raw, struct str logprobs)
 {
+    it->sent_logprobs = it->sent_logprobs || logprobs.n > 0;
     it->sent_hash = hash_add(it->sent_hash, raw);
     it->sent_bytes += raw.n;
     it->any_text = true;
-    return emit_delta(c, it->part, raw);
+    return emit_text(c, it->part, raw, logprobs);
+}
+
+static int send_delta(struct convert *c, struct item *it, struct str raw)
+{
+    return send_text(c, it, raw, S(""));
 }
 
 /* Turns to a piece.  False: it is one that is over. */
@@ -236,6 +242,7 @@ static bool turn_to(struct item *it, enum item_family family, int64_t piece, boo
     if (*ret_new) {
         it->sent_hash = 0;
         it->sent_bytes = 0;
+        it->sent_logprobs = false;
     }
     it->piece = piece;
     it->family = family;
@@ -243,7 +250,7 @@ static bool turn_to(struct item *it, enum item_family family, int64_t piece, boo
 }
 
 static int text_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
-                      struct str raw, bool whole)
+                      const struct event_delta *delta, bool whole)
 {
     bool is_new;
     if (!turn_to(it, family, piece, &is_new))
@@ -254,15 +261,16 @@ static int text_piece(struct convert *c, struct item *it, enum item_family famil
         if (r < 0)
             return r;
     }
-    struct str rest = whole ? unsent(it, raw) : raw;
-    if (rest.n == 0)
+    struct str rest = whole ? unsent(it, delta->raw) : delta->raw;
+    struct str logprobs = whole && it->sent_logprobs ? S("") : delta->logprobs;
+    if (rest.n == 0 && (logprobs.n == 0 || !it->open))
         return 0;
     if (!it->open) {
         int r = part_start(c, it, family == FAMILY_REFUSAL ? PART_REFUSAL : PART_TEXT);
         if (r < 0)
             return r;
     }
-    return send_delta(c, it, rest);
+    return send_text(c, it, rest, logprobs);
 }
 
 /* All pieces of one item are one part, a blank line between them (C4.2). */
@@ -311,7 +319,7 @@ static int imply(struct convert *c, struct item *it, enum item_family family)
 }
 
 int item_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
-               struct str raw, bool whole)
+               const struct event_delta *delta, bool whole)
 {
     if (it->state == ITEM_NEW) {
         int r = imply(c, it, family);
@@ -321,12 +329,12 @@ int item_piece(struct convert *c, struct item *it, enum item_family family, int6
     if (it->state == ITEM_DONE)
         return 0;
     if (it->kind == ITEM_MESSAGE && (family == FAMILY_TEXT || family == FAMILY_REFUSAL))
-        return text_piece(c, it, family, piece, raw, whole);
+        return text_piece(c, it, family, piece, delta, whole);
     if (it->kind == ITEM_REASONING && (family == FAMILY_SUMMARY || family == FAMILY_REASONING))
-        return reasoning_piece(c, it, family, piece, raw, whole);
+        return reasoning_piece(c, it, family, piece, delta->raw, whole);
     if ((it->kind == ITEM_FUNCTION && family == FAMILY_ARGUMENTS) ||
         (it->kind == ITEM_CUSTOM && family == FAMILY_INPUT))
-        return call_piece(c, it, raw, whole);
+        return call_piece(c, it, delta->raw, whole);
     return 0;
 }
 
@@ -368,9 +376,11 @@ static int message_whole(struct convert *c, struct item *it, struct json_node *n
         bool refusal = member_is(c, n, S("type"), S("refusal"));
         if (at < it->piece || (!refusal && !member_is(c, n, S("type"), S("output_text"))))
             continue;
-        int r = refusal
-                    ? item_piece(c, it, FAMILY_REFUSAL, at, member_inside(c, n, S("refusal")), true)
-                    : item_piece(c, it, FAMILY_TEXT, at, member_inside(c, n, S("text")), true);
+        struct event_delta content = {
+            .raw = member_inside(c, n, refusal ? S("refusal") : S("text")),
+            .logprobs = refusal ? S("") : member_elements(c, n, S("logprobs")),
+        };
+        int r = item_piece(c, it, refusal ? FAMILY_REFUSAL : FAMILY_TEXT, at, &content, true);
         if (r == 0 && !refusal)
             r = annotations_rest(c, it, n);
         if (r < 0)
@@ -408,7 +418,8 @@ static int reasoning_whole(struct convert *c, struct item *it, struct json_node 
         family = FAMILY_REASONING;
     }
     for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), at++) {
-        int r = item_piece(c, it, family, at, member_inside(c, n, S("text")), true);
+        struct event_delta content = { .raw = member_inside(c, n, S("text")) };
+        int r = item_piece(c, it, family, at, &content, true);
         if (r < 0)
             return r;
     }

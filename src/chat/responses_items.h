@@ -58,7 +58,8 @@ struct item {
     int64_t piece;           /* content_index or summary_index at hand; -1: none yet */
     uint64_t sent_hash;      /* of the piece's bytes so far */
     size_t sent_bytes;
-    bool any_text; /* in an earlier or this piece */
+    bool sent_logprobs; /* with the piece */
+    bool any_text;      /* in an earlier or this piece */
     uint32_t annotations;
     /* of a call whose name is not known yet */
     struct str call_id;
@@ -81,10 +82,10 @@ struct item *items_match(struct convert *c, struct items *all, int64_t index,
 /* output_item.added */
 int item_added(struct convert *c, struct items *all, struct item *it, struct json_node *node)
     MUST_CHECK;
-/* A delta (whole: all of the piece, of which what has not come yet counts).  raw: the inside of a
- * JSON string. */
+/* A delta (whole: all of the piece, of which what has not come yet counts); its `text` is not
+ * looked at. */
 int item_piece(struct convert *c, struct item *it, enum item_family family, int64_t piece,
-               struct str raw, bool whole) MUST_CHECK;
+               const struct event_delta *delta, bool whole) MUST_CHECK;
 int item_annotation(struct convert *c, struct item *it, struct json_node *node) MUST_CHECK;
 /* The item at its end: what its events did not bring. */
 int item_whole(struct convert *c, struct items *all, struct item *it, struct json_node *node)

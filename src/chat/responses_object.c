@@ -125,6 +125,16 @@ void responses_run_write(struct json_out *o, const struct responses_piece *piece
     json_out_string_end(o);
 }
 
+void responses_run_logprobs(struct json_out *o, const struct responses_piece *piece)
+{
+    json_out_name(o, S("logprobs"));
+    json_out_array(o);
+    for (; piece != NULL && piece->part->kind == PART_TEXT; piece = piece->next)
+        if (buf_len(&piece->part->logprobs) > 0)
+            json_out_elements(o, buf_str(&piece->part->logprobs));
+    json_out_array_end(o);
+}
+
 static void refusal_write(struct json_out *o)
 {
     json_out_object(o);
@@ -164,7 +174,7 @@ const struct responses_piece *responses_content_write(struct convert *c, struct 
         before += text_chars(reply_part_text(p));
     }
     json_out_array_end(o);
-    json_out_member_raw(o, S("logprobs"), S("[]"));
+    responses_run_logprobs(o, first);
     json_out_object_end(o);
     return piece;
 }

@@ -68,6 +68,8 @@ const struct responses_piece *responses_content_write(struct convert *c, struct 
                                                       const struct responses_piece *piece);
 /* The texts of a run of pieces of one kind as one JSON string. */
 void responses_run_write(struct json_out *o, const struct responses_piece *piece);
+/* `logprobs` of the same run, a member. */
+void responses_run_logprobs(struct json_out *o, const struct responses_piece *piece);
 /* One citation of a part that begins after `before` characters of its content part. */
 void responses_annotation_write(struct json_out *o, const struct reply_part *p,
                                 const struct reply_citation *citation, size_t before);

@@ -150,7 +150,7 @@ static void content_close(struct convert *c, struct writer *w, struct responses_
     else
         responses_run_write(o, first);
     if (!refusal)
-        json_out_member_raw(o, S("logprobs"), S("[]"));
+        responses_run_logprobs(o, first);
     event_end(c, w, type);
     type = S("response.content_part.done");
     o = piece_begin(w, it, type, S("content_index"), it->content_index);
@@ -162,14 +162,14 @@ static void content_close(struct convert *c, struct writer *w, struct responses_
 }
 
 static void content_delta(struct convert *c, struct writer *w, struct responses_item *it,
-                          struct text text)
+                          struct text text, struct str logprobs)
 {
     bool refusal = content_is_refusal(it);
     struct str type = refusal ? S("response.refusal.delta") : S("response.output_text.delta");
     struct json_out *o = piece_begin(w, it, type, S("content_index"), it->content_index);
     json_out_member_text(o, S("delta"), text);
     if (!refusal)
-        json_out_member_raw(o, S("logprobs"), S("[]"));
+        json_out_member_raw(o, S("logprobs"), logprobs.n > 0 ? logprobs : S("[]"));
     event_end(c, w, type);
 }
 
@@ -337,16 +337,18 @@ static void part_start(struct convert *c, struct writer *w, uint32_t part)
         item_added(c, w, *slot);
 }
 
-static void delta(struct convert *c, struct writer *w, uint32_t part, struct text text)
+static void delta(struct convert *c, struct writer *w, uint32_t part,
+                  const struct event_delta *from)
 {
     const struct reply_part *p = w->reply.parts[part];
+    struct text text = from->text;
     struct responses_item **slot = slot_of(c, w, part);
-    if (text.n == 0)
+    if (text.n == 0 && from->logprobs.n == 0)
         return;
     if (responses_is_text(p)) {
         if (*slot == NULL)
             *slot = message_for(c, w, p);
-        content_delta(c, w, *slot, text);
+        content_delta(c, w, *slot, text, from->logprobs);
         return;
     }
     if (*slot == NULL || comes_whole(p))
@@ -393,7 +395,7 @@ static void finish(struct convert *c, struct writer *w)
     it->cut = true;
     item_added(c, w, it);
     content_open(c, w, it);
-    content_delta(c, w, it, it->refusal);
+    content_delta(c, w, it, it->refusal, S(""));
     message_close(c, w, it);
 }
 
@@ -438,7 +440,7 @@ int responses_encode_event(struct convert *c, void *encoder, const struct chat_e
         part_start(c, w, ev->part);
         break;
     case EVENT_DELTA:
-        delta(c, w, ev->part, ev->delta.text);
+        delta(c, w, ev->part, &ev->delta);
         break;
     case EVENT_PART_STOP:
         part_stop(c, w, ev->part);

@@ -208,6 +208,13 @@ void json_out_raw(struct json_out *o, struct str value)
         buf_add(o->buf, piece);
 }
 
+void json_out_elements(struct json_out *o, struct str array)
+{
+    struct str inside = str_slice(array, 1, array.n - 1);
+    if (inside.n > 0)
+        json_out_raw(o, inside);
+}
+
 struct str json_compact(struct arena *a, struct str value)
 {
     struct pieces it;

@@ -36,6 +36,8 @@ void json_out_name(struct json_out *o, struct str name); /* a member's; any byte
 void json_out_str(struct json_out *o, struct str plain);
 void json_out_text(struct json_out *o, struct text text);
 void json_out_raw(struct json_out *o, struct str value);
+/* The elements of an array, as json_compact() gives one, into the array that is open. */
+void json_out_elements(struct json_out *o, struct str array);
 void json_out_i64(struct json_out *o, int64_t n);
 void json_out_bool(struct json_out *o, bool b);
 void json_out_null(struct json_out *o);

@@ -426,7 +426,8 @@ class Item:
         self.type = item.get("type")
         self.id = item.get("id")
         self.done = None
-        self.parts = []  # of content or summary: [kind, text, text done, part done, annotations]
+        # of content or summary: [kind, text, text done, part done, annotations, logprobs]
+        self.parts = []
         self.text = ""  # arguments or input
         self.text_done = None
 
@@ -638,7 +639,7 @@ class Responses(Machine):
             self.need(event[number] == len(item.parts), f"{number} {event[number]}")
             self.need(part.get(member) == "", "the part has its text already")
             self.need(all(p[3] is not None for p in item.parts), "another part is open")
-            item.parts.append([part.get("type"), "", None, None, []])
+            item.parts.append([part.get("type"), "", None, None, [], []])
             return
         self.need(event[number] == len(item.parts) - 1, f"{number} {event[number]}")
         if item.parts:
@@ -649,6 +650,7 @@ class Responses(Machine):
             self.need(part.get(member) == last[2], "another text")
             if part.get("type") == "output_text":
                 self.need(part.get("annotations") == last[4], "other annotations")
+                self.need(part.get("logprobs") == last[5], "other logprobs")
             last[3] = part
 
     def piece(self, family, what, event):
@@ -663,7 +665,7 @@ class Responses(Machine):
         if not self.need(isinstance(text, str), "no text"):
             return
         if family == "output_text":
-            self.need(event.get("logprobs") == [], "no logprobs")
+            self.need(isinstance(event.get("logprobs"), list), "no logprobs")
         if number is None:
             self.need(item.text_done is None, "its text is done")
             if what == "delta":
@@ -679,8 +681,10 @@ class Responses(Machine):
         self.need(part[2] is None, "its text is done")
         if what == "delta":
             part[1] += text
+            part[5] += event.get("logprobs") or []
         else:
             self.need(text == part[1], "another text")
+            self.need((event.get("logprobs") or []) == part[5], "other logprobs")
             part[2] = text
 
     def annotation(self, event):
