@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include "chat_fixture.h"
+#include "err.h"
 
 #define PNG "iVBORw0KGgo=" /* the first 8 bytes of one */
 

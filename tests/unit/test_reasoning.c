@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "chat_fixture.h"
+#include "err.h"
 #include "reasoning.h"
 
 #define EFFORT(x) (1u << CHAT_EFFORT_##x)

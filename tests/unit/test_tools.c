@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "chat_fixture.h"
+#include "err.h"
 #include "json.h"
 #include "tools.h"
 
@@ -116,7 +117,8 @@ static void test_second_of_one_name(void **state)
     add_function("g");
     add_function("f");
     add_function("f");
-    check_prepared("f g", "dropped:tools.f, dropped:tools.f");
+    add_function("g");
+    check_prepared("f g", "dropped:tools.f, dropped:tools.g");
     assert_str(conv.request.tools->schema,
                S("{\"type\":\"object\",\"title\":\"1\",\"properties\":{}}"));
 }
