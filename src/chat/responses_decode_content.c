@@ -50,52 +50,32 @@ static int read_text(struct convert *c, const struct part *p, struct str name,
     return 0;
 }
 
-static int reject_empty(struct convert *c, const struct part *p)
+/* An image may come as a file, by its bytes. */
+static int read_media(struct convert *c, const struct part *p, bool as_image,
+                      struct responses_content *to)
 {
-    return convert_reject(c, part_path(c, p, S("")), "holds no image or file");
-}
-
-static int read_image(struct convert *c, const struct part *p, struct responses_content *to)
-{
-    struct text url = member_text(c, p->node, S("image_url"));
-    struct text id = member_text(c, p->node, S("file_id"));
+    struct text bytes = as_image ? (struct text){ 0 } : member_text(c, p->node, S("file_data"));
+    struct text url = member_text(c, p->node, as_image ? S("image_url") : S("file_url"));
     struct chat_media media = {
         .source = CHAT_MEDIA_FILE_ID,
-        .payload = id,
-        .detail = member_str(c, p->node, S("detail")),
+        .payload = member_text(c, p->node, S("file_id")),
         .path = part_path(c, p, S("")),
     };
-    int r = url.n > 0 ? media_of_url(c, &media, url) : id.n > 0 ? 0 : reject_empty(c, p);
-    if (r < 0)
-        return r;
-    struct chat_block *b = add_block(c, to, CHAT_IMAGE);
-    b->media = media;
-    b->cache = cache_mark(c, p->node);
-    return 0;
-}
-
-static int read_file(struct convert *c, const struct part *p, struct responses_content *to)
-{
-    struct text bytes = member_text(c, p->node, S("file_data"));
-    struct text url = member_text(c, p->node, S("file_url"));
-    struct text id = member_text(c, p->node, S("file_id"));
-    struct chat_media media = {
-        .source = CHAT_MEDIA_FILE_ID,
-        .payload = id,
-        .name = member_text(c, p->node, S("filename")),
-        .path = part_path(c, p, S("")),
-    };
+    if (as_image)
+        media.detail = member_str(c, p->node, S("detail"));
+    else
+        media.name = member_text(c, p->node, S("filename"));
     int r = 0;
     if (bytes.n > 0)
         r = media_of_file_data(c, &media, bytes);
     else if (url.n > 0)
         r = media_of_url(c, &media, url);
-    else if (id.n == 0)
-        r = reject_empty(c, p);
+    else if (media.payload.n == 0)
+        r = convert_reject(c, media.path, "holds no image or file");
     if (r < 0)
         return r;
-    bool image = media.source == CHAT_MEDIA_BASE64 && media_is_image(&media);
-    struct chat_block *b = add_block(c, to, image ? CHAT_IMAGE : CHAT_FILE);
+    as_image = as_image || (media.source == CHAT_MEDIA_BASE64 && media_is_image(&media));
+    struct chat_block *b = add_block(c, to, as_image ? CHAT_IMAGE : CHAT_FILE);
     b->media = media;
     b->cache = cache_mark(c, p->node);
     return 0;
@@ -120,9 +100,9 @@ static int read_part(struct convert *c, const struct part *p, unsigned takes,
     if ((takes & RESPONSES_REFUSAL) != 0 && str_eq(type, S("refusal")))
         return read_text(c, p, S("refusal"), CHAT_REFUSAL, to);
     if ((takes & RESPONSES_MEDIA) != 0 && str_eq(type, S("input_image")))
-        return read_image(c, p, to);
+        return read_media(c, p, true, to);
     if ((takes & RESPONSES_MEDIA) != 0 && str_eq(type, S("input_file")))
-        return read_file(c, p, to);
+        return read_media(c, p, false, to);
     return convert_reject(c, part_path(c, p, S("type")),
                           "a part of type \"" STR_FMT "\" cannot stand here",
                           STR_ARG(str_slice(type, 0, 64)));

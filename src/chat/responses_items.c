@@ -172,22 +172,12 @@ int item_added(struct convert *c, struct items *all, struct item *it, struct jso
         return 0;
     it->state = ITEM_ADDED;
     it->kind = kind_of(c, node);
-    switch (it->kind) {
-    case ITEM_IGNORED:
-    case ITEM_MESSAGE:
+    if (it->kind == ITEM_IGNORED || it->kind == ITEM_MESSAGE)
         return 0;
-    case ITEM_REASONING:
+    if (it->kind == ITEM_REASONING)
         return part_start(c, it, PART_REASONING);
-    case ITEM_WEB_SEARCH:
+    if (it->kind == ITEM_WEB_SEARCH)
         return part_start(c, it, PART_SEARCH);
-    case ITEM_FUNCTION:
-    case ITEM_CUSTOM:
-    case ITEM_LOCAL_SHELL:
-    case ITEM_SHELL:
-    case ITEM_APPLY_PATCH:
-    case ITEM_TOOL_SEARCH:
-        break;
-    }
     struct str name = call_name(c, it, node);
     if (name.n > 0)
         return call_start(c, all, it, node, name);
