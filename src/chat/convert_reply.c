@@ -5,6 +5,9 @@
 #include "error.h"
 #include "json.h"
 
+/* JSON values in an event or a body: each costs memory when looked at.  As in requests. */
+enum { VALUES_MAX = 2 * 1000 * 1000 };
+
 static int on_event(void *ctx, const struct sse_event *ev);
 
 /* The decoder and the encoder begin with the first byte of the reply. */
@@ -50,6 +53,8 @@ static int read_document(struct convert *c, struct str text)
         if (!json_is_valid(text))
             return E_UPSTREAM_EVENT;
     }
+    if (text.n / 2 > VALUES_MAX && json_values(text) > VALUES_MAX)
+        return E_UPSTREAM_EVENT;
     c->temp = &c->scratch;
     json_edit_init(&c->doc, &c->scratch, text);
     return 0;

@@ -196,6 +196,26 @@ bool json_is_valid(struct str text)
     return p != NULL && p == end;
 }
 
+size_t json_values(struct str text)
+{
+    const char *p = text.p, *end = p + text.n;
+    size_t n = 1;
+    while (p < end) {
+        if (*p == '"') {
+            p = json_skip_string(p, end);
+            continue;
+        }
+        char c = *p++;
+        if (c == '[' || c == '{') {
+            p = json_skip_space(p, end);
+            n += p < end && *p != ']' && *p != '}';
+        } else if (c == ',') {
+            n++;
+        }
+    }
+    return n;
+}
+
 int json_check(struct str text, struct json_error *ret_error)
 {
     yyjson_doc *doc;

@@ -347,14 +347,27 @@ void relay_bytes(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
     int e = y->coding != NULL ? coding_feed(y->coding, bytes) : plain_bytes(r, bytes);
-    if (e < 0)
+    if (e < 0 && !relay_broken(r))
         bytes_failed(r, e);
+}
+
+bool relay_broken(struct request *r)
+{
+    bool settles = relay_convert_takes_prefix(r->relay);
+    if (settles)
+        relay_convert_end(r);
+    return settles;
+}
+
+bool relay_is_over(const struct request *r)
+{
+    return r->relay->mode == RELAY_CONVERT && relay_convert_is_over(r);
 }
 
 void relay_end(struct request *r)
 {
     struct relay *y = r->relay;
-    if (y->coding != NULL && coding_end(y->coding) < 0) {
+    if (y->coding != NULL && coding_end(y->coding) < 0 && !relay_convert_takes_prefix(y)) {
         bytes_failed(r, E_UPSTREAM_STREAM);
         return;
     }
@@ -434,12 +447,15 @@ void relay_begin(struct request *r, const struct http_head *head)
     if (id.n == 0)
         id = header(head, S("x-request-id"));
     y->upstream_request_id = arena_str(&r->arena, str_slice(id, 0, 128));
-    if (begin_coding(r, header(head, S("content-encoding"))) < 0) {
+    bool readable = begin_coding(r, header(head, S("content-encoding"))) == 0;
+    if (!readable && !relay_convert_takes_prefix(y)) {
         request_fail(r, E_UPSTREAM_PROTOCOL, S("unknown content-encoding in the reply"));
         return;
     }
     if (r->convert != NULL) {
         relay_convert_begin(r, head);
+        if (!readable)
+            y->body.limit_bytes = 0; /* the status alone */
         return;
     }
     if (y->mode == RELAY_FOLD || y->mode == RELAY_RENAME) {
@@ -503,12 +519,12 @@ int64_t relay_tick(struct request *r, int64_t now_ns)
 {
     struct relay *y = r->relay;
     bool converts = y->mode == RELAY_CONVERT || y->mode == RELAY_CONVERT_ERROR;
+    if (y->paused) /* the silence is ours */
+        y->last_in_ns = now_ns;
     int64_t due = converts ? relay_convert_tick(r, now_ns) : ping_tick(r, now_ns);
     int64_t idle_ns = r->worker->config->stream_idle_ms * NS_PER_MS;
     if (idle_ns == 0 || y->upstream_status == 0)
         return due;
-    if (y->paused)
-        y->last_in_ns = now_ns;
     int64_t idle_at = y->last_in_ns + idle_ns;
     if (now_ns >= idle_at) {
         request_fail(r, E_UPSTREAM_IDLE, S(""));

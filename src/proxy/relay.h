@@ -71,6 +71,10 @@ int64_t relay_open_ns(const struct request *r);
 void relay_open(struct request *r);
 void relay_bytes(struct request *r, struct str bytes);
 void relay_end(struct request *r);
+/* The upstream broke off in its reply.  False: that fails the request; else it is settled. */
+bool relay_broken(struct request *r);
+/* Is only the upstream's end awaited, for a while? */
+bool relay_is_over(const struct request *r);
 /* Ends a reply that has begun, for request->err. */
 void relay_fail(struct request *r);
 void relay_drain(struct request *r);

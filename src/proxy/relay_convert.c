@@ -42,6 +42,7 @@ static void end_client(struct request *r)
         r->ended = "upstream_error_event";
     request_log_reply(r);
     request_reply_end(r);
+    relay_drain(r); /* nobody else will: the upstream's end is to be read */
     r->relay->last_in_ns = clock_mono_ns();
 }
 
@@ -134,10 +135,10 @@ int relay_convert_bytes(struct request *r, struct str bytes)
     struct relay *y = r->relay;
     look_at(y, bytes);
     note_life(r, bytes);
-    if (y->mode == RELAY_CONVERT_ERROR || y->mode == RELAY_COUNT) {
+    if (relay_convert_takes_prefix(y)) {
         size_t left = y->body.limit_bytes - buf_len(&y->body);
         buf_add(&y->body, str_slice(bytes, 0, left));
-        return 0;
+        return left > bytes.n ? 0 : E_TOO_LARGE; /* relay_convert_takes_prefix() */
     }
     if (y->shape == RELAY_SHAPE_WHOLE) {
         buf_add(&y->body, bytes);
@@ -215,6 +216,16 @@ void relay_convert_end(struct request *r)
     }
     flush(r);
     request_finish(r);
+}
+
+bool relay_convert_takes_prefix(const struct relay *y)
+{
+    return y->mode == RELAY_CONVERT_ERROR || y->mode == RELAY_COUNT;
+}
+
+bool relay_convert_is_over(const struct request *r)
+{
+    return r->stream == NULL || convert_waits_for_end(r->convert);
 }
 
 void relay_convert_open(struct request *r)

@@ -18,6 +18,11 @@
 void relay_convert_begin(struct request *r, const struct http_head *head);
 int relay_convert_bytes(struct request *r, struct str bytes) MUST_CHECK;
 void relay_convert_end(struct request *r);
+/* Does the beginning of what the upstream sends suffice?  So it is with errors: then what is
+ * too much, cut off or badly coded is as good as its end. */
+bool relay_convert_takes_prefix(const struct relay *y);
+/* RELAY_CONVERT: the reply is finished, or the client has it. */
+bool relay_convert_is_over(const struct request *r);
 /* The proxy has begun the stream itself (STREAM_OPEN_SECONDS). */
 void relay_convert_open(struct request *r);
 /* The reply broke for request->err: gives the client its error ending when it has begun. */

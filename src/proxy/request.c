@@ -100,6 +100,10 @@ void request_fail(struct request *r, int err, struct str text)
 {
     if (r->step == &STEP_done || r->step == &STEP_fail)
         return;
+    if (r->stream == NULL && err != E_CLIENT_GONE) { /* the client has all of its reply */
+        request_finish(r);
+        return;
+    }
     fail(r, err, text);
     if (!r->running)
         request_run(r);
@@ -307,6 +311,9 @@ static enum next step_convert(struct request *r)
 void request_repair(struct request *r)
 {
     r->repaired = true;
+    if (r->exchange != NULL) /* enough of the refusal was known before its end */
+        exchange_cancel(r->exchange);
+    r->exchange = NULL;
     relay_free(r->relay);
     r->relay = NULL;
     move(r, &STEP_convert);
@@ -482,6 +489,8 @@ static void on_upstream_body(void *ctx, struct str bytes)
     if (r->adapting != NULL && r->status != 0 && r->exchange != NULL &&
         exchange_body_taken(r->exchange))
         drop_work(r);
+    if (r->step == &STEP_relay && r->relay != NULL && relay_is_over(r))
+        on_tick(r); /* the next look may be far away */
 }
 
 static void on_upstream_end(void *ctx)
@@ -502,8 +511,10 @@ static void on_upstream_fail(void *ctx, int err, struct str reason, bool unproce
         move(r, &STEP_send);
         return;
     }
-    r->worker->counters->upstream_errors++;
-    request_fail(r, err, reason);
+    if (r->stream != NULL)
+        r->worker->counters->upstream_errors++;
+    if (!head_came || !relay_broken(r))
+        request_fail(r, err, reason);
 }
 
 static void on_upstream_drain(void *ctx)

@@ -22,6 +22,28 @@ static int parse(struct str text, struct json_error *ret_error)
     return e;
 }
 
+/* What json_values() says of a valid text is what a document of it holds. */
+static void check_values(struct str text)
+{
+    yyjson_doc *doc = NULL;
+    assert_int_equal(json_parse(text, &doc, NULL), 0);
+    size_t names = 0, n = yyjson_doc_get_val_count(doc);
+    yyjson_val *v = yyjson_doc_get_root(doc);
+    for (size_t i = 0; i < n; i++)
+        names += yyjson_is_obj(&v[i]) ? yyjson_obj_size(&v[i]) : 0;
+    assert_int_equal(json_values(text), n - names);
+    yyjson_doc_free(doc);
+}
+
+static void values_are_counted(void **state)
+{
+    (void)state;
+    check_values(S("1"));
+    check_values(S(" [ ] "));
+    check_values(S("{\"a\":{},\"b\":[ 1 , 2,[3]],\"c\":\"x,[{\\\"\"}"));
+    check_values(S("[[],[[]],{},{\"[\":\"]\"},null,-1.5e3,true]"));
+}
+
 static void good_texts(void **state)
 {
     (void)state;
@@ -223,6 +245,7 @@ int main(void)
         cmocka_unit_test(depth_has_a_limit),
         cmocka_unit_test(width_is_no_depth),
         cmocka_unit_test(members_are_found),
+        cmocka_unit_test(values_are_counted),
         cmocka_unit_test(integers_in_any_spelling),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(invalid_utf8_is_replaced),
