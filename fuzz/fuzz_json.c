@@ -84,7 +84,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     int result = json_parse(text, &doc, &error);
     must(json_is_valid(text) == (result == 0));
     must(json_check(text, NULL) == result);
+    struct str relaxed = json_relax(&a, text); /* what is right stays what it is */
     if (result == 0) {
+        must(json_is_valid(relaxed) && json_equal(text, relaxed, true));
         check_tree(&a, text, doc);
         yyjson_doc_free(doc);
     } else {

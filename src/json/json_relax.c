@@ -26,9 +26,10 @@ static const char *relax_string(struct buf *out, const char *p, const char *end)
             stop++;
         json_write_inside(out, (struct str){ run, (size_t)(stop - run) });
         run = stop;
-        if (run < q) { /* an escape sequence stays as it is */
-            buf_add(out, (struct str){ run, 2 });
-            run += 2;
+        if (run < q) { /* an escape sequence stays as it is; the text may end inside it */
+            size_t n = run + 1 < q ? 2 : 1;
+            buf_add(out, (struct str){ run, n });
+            run += n;
         }
     }
     if (q < end)
