@@ -5,7 +5,7 @@
 #include "err.h"
 #include "member.h"
 
-enum { CALLS_MAX = 4096 };
+enum { CALLS_MAX = 1024 }; /* each piece looks through them */
 
 enum { INDEX_NONE = -1, INDEX_LEGACY = -2 };
 

@@ -86,7 +86,8 @@ static struct str call_id(struct convert *c, struct str id)
         id = turns_make_id(c->temp, c->reply_id, f->call_count);
     else if (!turns_id_legal(id, c->options.client))
         id = turns_fix_id(c->temp, id, c->options.client);
-    for (uint32_t again = 2;; again++) {
+    /* the third of the same id does not try what the ones before it have taken */
+    for (uint32_t again = 2;; again = again == 2 ? f->part_count + 3 : again + 1) {
         unsigned char digest[HASH_BYTES];
         uint64_t hash;
         bool taken = false;

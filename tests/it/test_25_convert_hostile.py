@@ -447,3 +447,15 @@ def test_names_do_not_become_headers(hostile):
         reply = whole(c)
     assert reply.h("x-injected") is None
     assert reply.status in (200, 400)
+
+
+def test_thousands_of_calls_with_one_id(hostile):
+    """Each gets an id of its own, and the search for it does not take for ever."""
+    p = hostile("messages")
+    count = 6000
+    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    reply = WHOLE["messages"] | {"content": [call] * count, "stop_reason": "tool_use"}
+    p.up.script = lambda c, r: c.reply(body=json.dumps(reply).encode())
+    with asked(p, "chat", False) as c:
+        calls = whole(c).json()["choices"][0]["message"]["tool_calls"]
+    assert len({x["id"] for x in calls}) == count
