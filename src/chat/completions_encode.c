@@ -2,7 +2,6 @@
 
 #include "hash.h"
 #include "member.h"
-#include "names.h"
 #include "params.h"
 #include "reasoning.h"
 #include "schema.h"
@@ -159,21 +158,17 @@ static struct str choice_word(enum chat_choice kind)
 
 static void write_allowed(struct convert *c, struct json_out *o)
 {
-    const struct chat_tool_choice *choice = &c->request.choice;
-    struct names tools;
-    tools_by_upstream_name(c, &tools);
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
     json_out_name(o, S("allowed_tools"));
     json_out_object(o);
-    json_out_member_str(o, S("mode"), choice_word(choice->kind));
+    json_out_member_str(o, S("mode"), choice_word(c->request.choice.kind));
     json_out_name(o, S("tools"));
     json_out_array(o);
-    for (uint32_t i = 0; i < choice->allowed_count; i++) {
-        const struct chat_tool *t = names_find(&tools, choice->allowed[i]);
-        if (t != NULL && t->kind != CHAT_TOOL_WEB_SEARCH)
-            write_named(o, tools_upstream_kind(c, t->kind) == CHAT_TOOL_CUSTOM, t->upstream_name);
-    }
+    for (const struct chat_tool *const *t = tools_allowed(c); *t != NULL; t++)
+        if ((*t)->kind != CHAT_TOOL_WEB_SEARCH)
+            write_named(o, tools_upstream_kind(c, (*t)->kind) == CHAT_TOOL_CUSTOM,
+                        (*t)->upstream_name);
     json_out_array_end(o);
     json_out_object_end(o);
     json_out_object_end(o);

@@ -56,12 +56,7 @@ static int start(struct convert *c, struct decoder *d, struct json_node *root)
     if (d->state != DECODER_BEGIN)
         return 0;
     set_state(d, DECODER_RUNNING);
-    struct chat_event ev = { .kind = EVENT_START };
-    ev.start.id = member_str(c, root, S("id"));
-    ev.start.model = member_str(c, root, S("model"));
-    ev.start.created = member_i64(c, root, S("created"));
-    ev.start.service_tier = member_str(c, root, S("service_tier"));
-    return emit(c, &ev);
+    return emit_start(c, root, S("created"));
 }
 
 /* ---- text and reasoning ---- */

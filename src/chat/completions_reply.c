@@ -339,19 +339,30 @@ static void write_logprobs(struct json_out *o, const struct reply *r)
         json_out_member_null(o, S("logprobs"));
 }
 
-void completions_encode_reply(struct convert *c, const struct reply *reply, struct json_out *o)
+void completions_write_head(struct json_out *o, struct str id, struct str object, int64_t created,
+                            struct str model)
 {
     json_out_object(o);
-    json_out_member_str(o, S("id"), reply->id);
-    json_out_member_str(o, S("object"), S("chat.completion"));
-    json_out_member_i64(o, S("created"), reply->created);
-    json_out_member_str(o, S("model"), reply->model);
+    json_out_member_str(o, S("id"), id);
+    json_out_member_str(o, S("object"), object);
+    json_out_member_i64(o, S("created"), created);
+    json_out_member_str(o, S("model"), model);
     json_out_name(o, S("choices"));
     json_out_array(o);
+}
+
+void completions_write_choice(struct json_out *o, struct str content)
+{
     json_out_object(o);
     json_out_member_i64(o, S("index"), 0);
-    json_out_name(o, S("message"));
+    json_out_name(o, content);
     json_out_object(o);
+}
+
+void completions_encode_reply(struct convert *c, const struct reply *reply, struct json_out *o)
+{
+    completions_write_head(o, reply->id, S("chat.completion"), reply->created, reply->model);
+    completions_write_choice(o, S("message"));
     json_out_member_str(o, S("role"), S("assistant"));
     write_content(o, reply);
     write_annotations(o, reply);

@@ -23,6 +23,12 @@ void completions_write_annotation(struct json_out *o, struct text url, struct te
 void completions_logprobs_begin(struct json_out *o);
 void completions_logprobs_end(struct json_out *o);
 
+/* An object's first members, up to the inside of `choices`. */
+void completions_write_head(struct json_out *o, struct str id, struct str object, int64_t created,
+                            struct str model);
+/* The only choice, up to the inside of what `content` names. */
+void completions_write_choice(struct json_out *o, struct str content);
+
 bool completions_has_usage(const struct event_usage *u);
 void completions_write_usage(struct json_out *o, const struct event_usage *u);
 

@@ -11,7 +11,6 @@
 #include "completions_reply.h"
 #include "emit.h"
 #include "err.h"
-#include "error.h"
 #include "mem.h"
 
 struct part {
@@ -71,23 +70,14 @@ void completions_encoder_done(void *encoder)
 static void chunk_head(struct convert *c, struct encoder *e, struct json_out *o)
 {
     json_out_init(o, &e->json);
-    json_out_object(o);
-    json_out_member_str(o, S("id"), c->reply_id);
-    json_out_member_str(o, S("object"), S("chat.completion.chunk"));
-    json_out_member_i64(o, S("created"), e->created);
-    json_out_member_str(o, S("model"), e->model);
-    json_out_name(o, S("choices"));
-    json_out_array(o);
+    completions_write_head(o, c->reply_id, S("chat.completion.chunk"), e->created, e->model);
 }
 
 /* Up to the inside of `delta`. */
 static void delta_begin(struct convert *c, struct encoder *e, struct json_out *o)
 {
     chunk_head(c, e, o);
-    json_out_object(o);
-    json_out_member_i64(o, S("index"), 0);
-    json_out_name(o, S("delta"));
-    json_out_object(o);
+    completions_write_choice(o, S("delta"));
 }
 
 /* From behind `delta` to the end.  finish: empty for none. */
@@ -364,12 +354,7 @@ static void end(struct convert *c, struct encoder *e)
 /* No [DONE] behind it: nobody may take the reply for a complete one (C5). */
 static void error(struct convert *c, struct encoder *e, const struct chat_event *ev)
 {
-    struct json_out o;
-    json_out_init(&o, &e->json);
-    json_out_object(&o);
-    json_out_name(&o, S("error"));
-    error_write(PROTOCOL_CHAT, &ev->error, &o);
-    json_out_object_end(&o);
+    (void)convert_error_write(PROTOCOL_CHAT, &ev->error, S(""), &e->json);
     emit_sse(c, S(""), &e->json);
 }
 

@@ -108,7 +108,8 @@ const struct event_usage *convert_usage(const struct convert *c);
 
 /* Reads an upstream's error reply, whatever its body is.  Texts live in the arena. */
 void convert_error_read(struct arena *a, int status, struct str body, struct event_error *ret);
-/* Writes the client's body for it; gives the status to send. */
+/* Writes the client's body, or its event, for it; gives the status to send.  request_id may be
+ * empty. */
 int convert_error_write(enum protocol client, const struct event_error *error,
                         struct str request_id, struct buf *out);
 

@@ -215,7 +215,7 @@ int convert_error_write(enum protocol client, const struct event_error *error,
         json_out_member_str(&o, S("type"), S("error"));
     json_out_name(&o, S("error"));
     error_write(client, error, &o);
-    if (client == PROTOCOL_MESSAGES)
+    if (client == PROTOCOL_MESSAGES && request_id.n > 0)
         json_out_member_str(&o, S("request_id"), request_id);
     json_out_object_end(&o);
     return error_status(client, error);

@@ -8,6 +8,7 @@
 #include "flow.h"
 #include "hash.h"
 #include "mem.h"
+#include "member.h"
 #include "tools.h"
 #include "turns.h"
 
@@ -269,6 +270,16 @@ int emit(struct convert *c, const struct chat_event *ev)
         return emit_error(c, ev->error.status, ev->error.type, ev->error.code, ev->error.message);
     }
     return E_INTERNAL;
+}
+
+int emit_start(struct convert *c, struct json_node *object, struct str created)
+{
+    struct chat_event ev = { .kind = EVENT_START };
+    ev.start.id = member_str(c, object, S("id"));
+    ev.start.model = member_str(c, object, S("model"));
+    ev.start.created = member_i64(c, object, created);
+    ev.start.service_tier = member_str(c, object, S("service_tier"));
+    return emit(c, &ev);
 }
 
 int emit_part(struct convert *c, enum part_kind kind, uint32_t *ret_part)

@@ -17,6 +17,8 @@
 /* Gives one event to the client's side. */
 int emit(struct convert *c, const struct chat_event *ev) MUST_CHECK;
 /* Shorter ways to give the commonest ones. */
+/* START of an object with `id`, `model` and `service_tier`; created names its time. */
+int emit_start(struct convert *c, struct json_node *object, struct str created) MUST_CHECK;
 int emit_part(struct convert *c, enum part_kind kind, uint32_t *ret_part) MUST_CHECK;
 int emit_delta(struct convert *c, uint32_t part, struct str raw_inside) MUST_CHECK;
 int emit_text(struct convert *c, uint32_t part, struct str raw_inside, struct str logprobs)

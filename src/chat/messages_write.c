@@ -17,7 +17,6 @@
 #include "codec.h"
 #include "emit.h"
 #include "err.h"
-#include "error.h"
 #include "mem.h"
 #include "messages_reply.h"
 
@@ -458,13 +457,7 @@ static void end(struct convert *c, struct encoder *e)
 
 static void error(struct convert *c, struct encoder *e, const struct chat_event *ev)
 {
-    struct json_out o;
-    json_out_init(&o, &e->json);
-    json_out_object(&o);
-    json_out_member_str(&o, S("type"), S("error"));
-    json_out_name(&o, S("error"));
-    error_write(PROTOCOL_MESSAGES, &ev->error, &o);
-    json_out_object_end(&o);
+    (void)convert_error_write(PROTOCOL_MESSAGES, &ev->error, S(""), &e->json);
     emit_sse(c, S("error"), &e->json);
 }
 

@@ -1,7 +1,6 @@
 /* Tools and the choice among them for an upstream of Responses. */
 #include "responses_request.h"
 
-#include "names.h"
 #include "schema.h"
 #include "tools.h"
 
@@ -114,19 +113,13 @@ static struct str mode_name(enum chat_choice kind)
 
 static void write_allowed(struct convert *c, struct json_out *o)
 {
-    const struct chat_tool_choice *choice = &c->request.choice;
-    struct names tools;
-    tools_by_upstream_name(c, &tools);
     json_out_object(o);
     json_out_member_str(o, S("type"), S("allowed_tools"));
-    json_out_member_str(o, S("mode"), mode_name(choice->kind));
+    json_out_member_str(o, S("mode"), mode_name(c->request.choice.kind));
     json_out_name(o, S("tools"));
     json_out_array(o);
-    for (uint32_t i = 0; i < choice->allowed_count; i++) {
-        const struct chat_tool *t = names_find(&tools, choice->allowed[i]);
-        if (t != NULL)
-            write_pointer(c, o, t->kind, t->upstream_name);
-    }
+    for (const struct chat_tool *const *t = tools_allowed(c); *t != NULL; t++)
+        write_pointer(c, o, (*t)->kind, (*t)->upstream_name);
     json_out_array_end(o);
     json_out_object_end(o);
 }

@@ -33,12 +33,7 @@ static int start(struct convert *c, struct reader *d, struct json_node *response
     if (d->started)
         return 0;
     d->started = true;
-    struct chat_event ev = { .kind = EVENT_START };
-    ev.start.id = member_str(c, response, S("id"));
-    ev.start.model = member_str(c, response, S("model"));
-    ev.start.created = member_i64(c, response, S("created_at"));
-    ev.start.service_tier = member_str(c, response, S("service_tier"));
-    return emit(c, &ev);
+    return emit_start(c, response, S("created_at"));
 }
 
 static int usage(struct convert *c, struct json_node *n)

@@ -42,11 +42,22 @@ static struct str shorten(struct arena *a, struct str name, size_t limit, int ha
     return (struct str){ p, keep + tail };
 }
 
-void tools_by_upstream_name(const struct convert *c, struct names *ret)
+const struct chat_tool *const *tools_allowed(const struct convert *c)
 {
-    names_init(ret, c->temp);
+    const struct chat_tool_choice *choice = &c->request.choice;
+    const struct chat_tool **ret =
+        arena_new(c->temp, const struct chat_tool *, choice->allowed_count + 1u);
+    size_t count = 0;
+    struct names tools;
+    names_init(&tools, c->temp);
     for (struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
-        *names_slot(ret, t->upstream_name) = t;
+        *names_slot(&tools, t->upstream_name) = t;
+    for (uint32_t i = 0; i < choice->allowed_count; i++) {
+        const struct chat_tool *t = names_find(&tools, choice->allowed[i]);
+        if (t != NULL)
+            ret[count++] = t;
+    }
+    return ret;
 }
 
 struct str tools_short(struct arena *a, struct str name, size_t limit, int hash_digits)

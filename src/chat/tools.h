@@ -11,7 +11,6 @@
 #define TOOLS_H
 
 #include "codec.h"
-#include "names.h"
 
 /* For decoders: a declared tool that has no neutral form is left out (0.4). */
 int tools_leave_out(struct convert *c, struct str path) MUST_CHECK;
@@ -25,8 +24,8 @@ int tools_prepare(struct convert *c) MUST_CHECK;
 
 /* The declared tool behind an upstream's name, or NULL. */
 const struct convert_tool *tools_find(const struct convert *c, struct str upstream_name);
-/* The request's tools (struct chat_tool) by upstream name; in c->temp. */
-void tools_by_upstream_name(const struct convert *c, struct names *ret);
+/* After tools_prepare(), the tools of choice.allowed in its order; ends with NULL; in c->temp. */
+const struct chat_tool *const *tools_allowed(const struct convert *c);
 /* name, at most limit characters of the set (C1.5 `short`). */
 struct str tools_short(struct arena *a, struct str name, size_t limit, int hash_digits);
 /* The schema as the upstream gets it, compacted: the fixed one of a built-in kind, W for a custom

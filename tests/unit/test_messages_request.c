@@ -304,23 +304,25 @@ static void check_profile(enum protocol client, const struct profile *profile, c
     messages_run_done(&run);
 }
 
-static void check_chat(const char *body, const char *want)
+static void check_encoded(enum protocol client, bool auto_cache, const char *body, const char *want)
 {
     struct profile profile;
     messages_profile(&profile);
-    profile.anthropic_auto_cache = false;
-    check_profile(PROTOCOL_CHAT, &profile, body, want);
+    profile.anthropic_auto_cache = auto_cache;
+    check_profile(client, &profile, body, want);
+}
+
+static void check_chat(const char *body, const char *want)
+{
+    check_encoded(PROTOCOL_CHAT, false, body, want);
 }
 
 /* Goal: the worked example of C8.1, C to A. */
 static void test_encode_example_chat(void **state)
 {
     (void)state;
-    struct profile profile;
-    messages_profile(&profile);
-    profile.anthropic_auto_cache = true;
-    check_profile(
-        PROTOCOL_CHAT, &profile,
+    check_encoded(
+        PROTOCOL_CHAT, true,
         "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
         "\"reasoning_effort\":\"high\",\"stop\":\"END\",\"parallel_tool_calls\":false,"
         "\"messages\":[{\"role\":\"developer\",\"content\":\"S\"},{\"role\":\"user\",\"content\":["
@@ -350,11 +352,8 @@ static void test_encode_example_chat(void **state)
 static void test_encode_example_responses(void **state)
 {
     (void)state;
-    struct profile profile;
-    messages_profile(&profile);
-    profile.anthropic_auto_cache = true;
-    check_profile(
-        PROTOCOL_RESPONSES, &profile,
+    check_encoded(
+        PROTOCOL_RESPONSES, true,
         "{\"model\":\"m\",\"instructions\":\"S\",\"stream\":true,\"store\":false,\"include\":["
         "\"reasoning.encrypted_content\"],\"reasoning\":{\"effort\":\"medium\",\"summary\":"
         "\"auto\"},\"input\":[{\"type\":\"message\",\"role\":\"developer\",\"content\":[{\"type\":"
@@ -554,11 +553,8 @@ static void test_encode_settings(void **state)
 static void test_encode_marks(void **state)
 {
     (void)state;
-    struct profile profile;
-    messages_profile(&profile);
-    profile.anthropic_auto_cache = true;
-    check_profile(
-        PROTOCOL_CHAT, &profile,
+    check_encoded(
+        PROTOCOL_CHAT, true,
         ASK "{\"role\":\"system\",\"content\":[" MARKED("s1") "," MARKED(
             "s2") "]},"
                   "{\"role\":\"user\",\"content\":[" MARKED("u1") "," MARKED("u2") "," MARKED(

@@ -431,6 +431,10 @@ static void check_writer(struct convert *c, struct buf *out, const char *want)
 }
 
 #define T(type, n) "{\"type\":\"response." type "\",\"sequence_number\":" #n ","
+#define INCOMPLETE(n, reason, output)                                                       \
+    T("incomplete", n)                                                                      \
+    "\"status\":\"incomplete\",\"error\":null,\"incomplete_details\":{\"reason\":\"" reason \
+    "\"},\"output\":[" output "]," ZEROS "\n"
 #define QUIET "\"error\":null,\"incomplete_details\":null,"
 #define IN_PROGRESS                                                                           \
     T("created", 0)                                                                           \
@@ -528,10 +532,7 @@ static void test_writes_cut_call(void **state)
             "fc_1_0", "call_a", "f", "", "in_progress") "}\n" T("function_call_arguments.delta", 3)
             AT("fc_1_0", 0) "\"delta\":\"{\\\"a\"}\n" T("function_call_arguments.done", 4)
                 AT("fc_1_0", 0) "\"arguments\":\"{\\\"a\"}\n" T("output_item.done", 5) ITEM(0)
-                    CUT_CALL
-        "}\n" T("incomplete",
-                6) "\"status\":\"incomplete\",\"error\":null,\"incomplete_details\":{\"reason\":"
-                   "\"max_output_tokens\"},\"output\":[" CUT_CALL "]," ZEROS "\n");
+                    CUT_CALL "}\n" INCOMPLETE(6, "max_output_tokens", CUT_CALL));
 }
 
 /* Goal: built-in items come whole, custom ones stream their text, reasoning has one summary part
@@ -649,9 +650,7 @@ static void test_writes_refusal(void **state)
                                           AT("msg_1_0", 0) "\"content_index\":0,\"part\":" DECLINED
                                                            "}\n" T("output_item.done", 7) ITEM(0)
                                                                REFUSED
-        "}\n" T("incomplete",
-                8) "\"status\":\"incomplete\",\"error\":null,\"incomplete_details\":{\"reason\":"
-                   "\"content_filter\"},\"output\":[" REFUSED "]," ZEROS "\n");
+        "}\n" INCOMPLETE(8, "content_filter", REFUSED));
 }
 
 /* Goal: the whole object, with the request's values repeated and defaults for the rest. */
