@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../tests/unit/request_read.h"
 #include "completions_request.h"
 #include "err.h"
 #include "json.h"
-#include "params.h"
 #include "tools.h"
 #include "turns.h"
 
@@ -117,19 +117,8 @@ static void check_output(struct str text)
 /* Chat to Chat: read as a Chat client's, written as a Messages client's. */
 static int there_and_back(struct convert *c, struct arena *work, struct str body, struct buf *out)
 {
-    yyjson_doc *doc;
     struct json_out o;
-    int r = json_parse(body, &doc, NULL);
-    if (r < 0)
-        return convert_reject(c, S(""), "not JSON");
-    yyjson_doc_free(doc);
-    c->temp = work;
-    c->request = (struct chat_request){ .max_tokens = -1, .format.strict = CHAT_ABSENT };
-    json_edit_init(&c->doc, work, body);
-    if (json_type(json_root(&c->doc)) != JSON_OBJECT)
-        return convert_reject(c, S(""), "not an object");
-    r = params_decode(c, json_root(&c->doc));
-    r = r < 0 ? r : completions_decode_request(c, json_root(&c->doc));
+    int r = request_read(c, work, body);
     if (r < 0)
         return r;
     check_neutral(c);

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
+#include "../tests/unit/request_read.h"
 #include "json.h"
-#include "params.h"
 
 static const struct profile *profile_of(bool other)
 {
@@ -89,23 +88,10 @@ static void check_request(const struct chat_request *req)
 
 static void fuzz_decode(struct str body)
 {
-    yyjson_doc *doc;
     struct arena work;
-    if (json_parse(body, &doc, NULL) < 0)
-        return;
-    bool object = yyjson_is_obj(yyjson_doc_get_root(doc));
-    yyjson_doc_free(doc);
-    if (!object)
-        return;
     struct convert *c = begin(PROTOCOL_MESSAGES, PROTOCOL_CHAT, false);
     arena_init(&work, (size_t)1 << 30);
-    c->request = (struct chat_request){ .max_tokens = -1 };
-    c->temp = &work;
-    json_edit_init(&c->doc, &work, body);
-    int r = params_decode(c, json_root(&c->doc));
-    if (r == 0)
-        r = messages_decode_request(c, json_root(&c->doc));
-    if (r == 0)
+    if (request_read(c, &work, body) == 0)
         check_request(&c->request);
     else
         must(convert_error(c).n > 0);

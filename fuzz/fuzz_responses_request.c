@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../tests/unit/request_read.h"
 #include "body_check.h"
 #include "codec.h"
 #include "convert.h"
 #include "err.h"
-#include "params.h"
 
 static struct profile profile;
 
@@ -119,21 +119,11 @@ static void check_request(const struct chat_request *q)
 static void decode(struct str body, enum protocol upstream, unsigned options)
 {
     struct arena work;
-    yyjson_doc *doc;
-    if (json_parse(body, &doc, NULL) < 0)
-        return;
-    bool object = yyjson_is_obj(yyjson_doc_get_root(doc));
-    yyjson_doc_free(doc);
-    if (!object)
-        return;
     struct convert *c = new_convert(PROTOCOL_RESPONSES, upstream, options);
     arena_init(&work, SIZE_MAX);
-    c->temp = &work;
-    json_edit_init(&c->doc, &work, body);
-    int r = params_decode(c, json_root(&c->doc));
-    if (r == 0)
-        r = responses_decode_request(c, json_root(&c->doc));
-    must(r == 0 || (r == E_BAD_REQUEST && convert_error(c).n > 0));
+    int r = request_read(c, &work, body);
+    must(r == 0 || r == E_BAD_REQUEST || r == E_BAD_JSON);
+    must(r == 0 || convert_error(c).n > 0);
     if (r == 0)
         check_request(&c->request);
     convert_free(c);

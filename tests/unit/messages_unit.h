@@ -5,8 +5,7 @@
 #ifndef MESSAGES_UNIT_H
 #define MESSAGES_UNIT_H
 
-#include "codec.h"
-#include "params.h"
+#include "request_read.h"
 
 /* One exchange; messages_run_done() frees it. */
 struct messages_run {
@@ -49,16 +48,10 @@ static inline void messages_run_done(struct messages_run *run)
     buf_done(&run->out);
 }
 
-/* Only the decoder: c->request is there afterwards.  body must be valid JSON, an object. */
+/* Only the decoder: c->request is there afterwards. */
 static inline void messages_decode(struct messages_run *run, struct str body)
 {
-    struct convert *c = run->c;
-    c->request = (struct chat_request){ .max_tokens = -1 };
-    c->temp = &run->work;
-    json_edit_init(&c->doc, &run->work, body);
-    run->r = params_decode(c, json_root(&c->doc));
-    if (run->r == 0)
-        run->r = messages_decode_request(c, json_root(&c->doc));
+    run->r = request_read(run->c, &run->work, body);
 }
 
 /* ---- a neutral conversation as one line ---- */

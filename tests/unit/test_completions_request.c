@@ -10,7 +10,7 @@
 #include "err.h"
 #include "json.h"
 #include "member.h"
-#include "params.h"
+#include "request_read.h"
 #include "tools.h"
 #include "turns.h"
 
@@ -55,18 +55,11 @@ static void begin(const char *settings)
                                                .profile = &profile,
                                                .upstream_name = S("u1"),
                                                .reply_limit_bytes = 1 << 20 });
-    c->request = (struct chat_request){ .max_tokens = -1, .format.strict = CHAT_ABSENT };
 }
 
 static int decode(struct str body)
 {
-    yyjson_doc *doc;
-    assert_int_equal(json_parse(body, &doc, NULL), 0);
-    yyjson_doc_free(doc);
-    c->temp = &work;
-    json_edit_init(&c->doc, &work, body);
-    int r = params_decode(c, json_root(&c->doc));
-    return r < 0 ? r : completions_decode_request(c, json_root(&c->doc));
+    return request_read(c, &work, body);
 }
 
 static void decode_ok(const char *body)

@@ -11,7 +11,7 @@
 #include "err.h"
 #include "json.h"
 #include "media.h"
-#include "params.h"
+#include "request_read.h"
 #include "tools.h"
 #include "turns.h"
 
@@ -57,15 +57,8 @@ static void begin(void)
 static int decode(struct str body)
 {
     begin();
-    yyjson_doc *doc;
-    assert_int_equal(json_parse(body, &doc, NULL), 0);
-    yyjson_doc_free(doc);
-    c->temp = &work;
     c->model_sent = S("m");
-    c->request.max_tokens = -1;
-    json_edit_init(&c->doc, &work, body);
-    int r = params_decode(c, json_root(&c->doc));
-    return r < 0 ? r : responses_decode_request(c, json_root(&c->doc));
+    return request_read(c, &work, body);
 }
 
 /* ---- the neutral form as a short text ---- */
