@@ -2,7 +2,7 @@
  * Checks: a Responses upstream's bytes give events in the grammar of event.h; each client gets
  * the same bytes and the same outcome whether they come at once or in pieces; what a
  * Responses client gets is itself a stream that our reader takes, to the end when the
- * upstream's came to its end, and with the same texts.
+ * upstream's came to its end, and with the same texts and log probabilities.
  * The first byte of the input chooses the pieces' length, and whether it is a stream or a body.
  */
 #include <stddef.h>
@@ -22,6 +22,7 @@ struct checker {
     unsigned char state[PARTS]; /* 1 open, 2 stopped */
     unsigned char kind[PARTS];
     struct buf texts[PART_SEARCH + 1];
+    struct buf logprobs;
 };
 
 static const size_t checker_size = sizeof(struct checker);
@@ -32,6 +33,7 @@ static void checker_init(struct convert *c, void *encoder)
     (void)c;
     for (size_t i = 0; i < ARRAY_LEN(k->texts); i++)
         buf_init(&k->texts[i], 4 * LIMIT);
+    buf_init(&k->logprobs, 4 * LIMIT);
 }
 
 static void checker_done(void *encoder)
@@ -39,6 +41,7 @@ static void checker_done(void *encoder)
     struct checker *k = encoder;
     for (size_t i = 0; i < ARRAY_LEN(k->texts); i++)
         buf_done(&k->texts[i]);
+    buf_done(&k->logprobs);
 }
 
 static void check_part(struct checker *k, const struct chat_event *ev)
@@ -53,8 +56,12 @@ static void check_part(struct checker *k, const struct chat_event *ev)
         return;
     }
     must(ev->part < k->parts && k->state[ev->part] == 1);
-    if (ev->kind == EVENT_DELTA)
+    if (ev->kind == EVENT_DELTA) {
+        must(ev->delta.text.n > 0 || ev->delta.logprobs.n > 0);
+        must(ev->delta.logprobs.n == 0 || k->kind[ev->part] == PART_TEXT);
         text_add(&k->texts[k->kind[ev->part]], ev->delta.text);
+        buf_add(&k->logprobs, ev->delta.logprobs);
+    }
     if (ev->kind == EVENT_PART_STOP) {
         k->state[ev->part] = 2;
         k->open--;
@@ -169,6 +176,7 @@ static void check_again(struct convert *first, struct str in, bool body)
             must(str_eq(buf_str(&before->texts[PART_TEXT]), buf_str(&after->texts[PART_TEXT])));
             must(str_eq(buf_str(&before->texts[PART_REASONING]),
                         buf_str(&after->texts[PART_REASONING])));
+            must(str_eq(buf_str(&before->logprobs), buf_str(&after->logprobs)));
         }
         buf_done(&none);
     }

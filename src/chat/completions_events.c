@@ -103,13 +103,17 @@ static int add(struct convert *c, struct decoder *d, enum part_kind kind, struct
 
 /* What no text took: of a token that ends no character, or of the token that ends the text; of
  * tokens of a call or of reasoning it is dropped. */
-static int logprobs_rest(struct convert *c, struct decoder *d)
+static int logprobs_rest(struct convert *c, struct decoder *d, struct json_node *delta)
 {
+    struct json_node *content = member_node(c, delta, S("content"));
     struct str rest = d->logprobs;
+    bool begins = !d->open && d->calls.count == 0 && content != NULL &&
+                  json_type(content) == JSON_STRING && text_inside(&c->doc, content).n == 0;
     d->logprobs = S("");
-    if (rest.n == 0 || !d->open || d->kind != PART_TEXT)
+    if (rest.n == 0 || (d->open ? d->kind != PART_TEXT : !begins))
         return 0;
-    return emit_text(c, d->part, S(""), rest);
+    int e = want(c, d, PART_TEXT);
+    return e == 0 ? emit_text(c, d->part, S(""), rest) : e;
 }
 
 struct think_target {
@@ -351,7 +355,7 @@ static int choice_delta(struct convert *c, struct decoder *d, struct json_node *
         node = member_node(c, choice, S("message"));
     d->logprobs = member_elements(c, member_node(c, choice, S("logprobs")), S("content"));
     int e = delta(c, d, node, whole);
-    return e == 0 ? logprobs_rest(c, d) : e;
+    return e == 0 ? logprobs_rest(c, d, node) : e;
 }
 
 /* In a stream a choice that is not the first is ignored; a whole reply's lowest one is read. */

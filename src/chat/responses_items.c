@@ -253,7 +253,7 @@ static int text_piece(struct convert *c, struct item *it, enum item_family famil
     }
     struct str rest = whole ? unsent(it, delta->raw) : delta->raw;
     struct str logprobs = whole && it->sent_logprobs ? S("") : delta->logprobs;
-    if (rest.n == 0 && (logprobs.n == 0 || !it->open))
+    if (rest.n == 0 && logprobs.n == 0)
         return 0;
     if (!it->open) {
         int r = part_start(c, it, family == FAMILY_REFUSAL ? PART_REFUSAL : PART_TEXT);

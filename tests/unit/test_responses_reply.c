@@ -51,7 +51,8 @@ static int log_event(struct convert *c, void *encoder, const struct chat_event *
         log_start(b, ev);
         break;
     case EVENT_DELTA:
-        buf_addf(b, "%u [" STR_FMT "]", ev->part, STR_ARG(ev->delta.text));
+        buf_addf(b, "%u [" STR_FMT "]" STR_FMT, ev->part, STR_ARG(ev->delta.text),
+                 STR_ARG(ev->delta.logprobs));
         break;
     case EVENT_CITATION:
         buf_addf(b, "%u cites " STR_FMT " %lld-%lld", ev->part, STR_ARG(ev->citation.url),
@@ -220,6 +221,28 @@ static void test_reads_summary_parts(void **state)
                         "{\"text\":\"cd\"},{\"text\":\"e\"}]") COMPLETED,
         STARTED "0 reasoning (r)\n0 [a]\n0 [b]\n0 [\\n\\n]\n0 [c]\n0 [d]\n0 [\\n\\n]\n0 [e]\n"
                 "0 stop\nfinish 0\nend\n");
+}
+
+#define LOGPROBS_DELTA(piece, list)                                                       \
+    EV("{\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_index\":0," \
+       "\"delta\":"                                                                       \
+       "\"" piece "\",\"logprobs\":" list "}")
+#define LOGPROBS_PART(text, list) \
+    "{\"type\":\"output_text\",\"text\":\"" text "\",\"logprobs\":" list "}"
+
+/* Goal: a piece's entries come once, with its deltas or with the whole; half a character shows
+ * its token before it is one; what is no list, or an empty one, is none. */
+static void test_reads_logprobs(void **state)
+{
+    (void)state;
+    check_reader(
+        CREATED LOGPROBS_DELTA("a", "[ {\"token\": 1} ]") LOGPROBS_DELTA("\\ud83d", "[2]")
+            LOGPROBS_DELTA("\\ude00", "[]") LOGPROBS_DELTA("b", "{\"token\":3}")
+                DONE(0, "\"id\":\"m\",\"type\":\"message\",\"content\":[" LOGPROBS_PART(
+                            "a\\ud83d\\ude00bc", "[1,2]") "," LOGPROBS_PART("d", "[4,5]") "]")
+                    COMPLETED,
+        STARTED "0 text (item_0)\n0 [a][{\"token\":1}]\n0 [][2]\n0 [\\ud83d\\ude00]\n0 [b]\n"
+                "0 [c]\n0 stop\n1 text (item_0)\n1 [d][4,5]\n1 stop\nfinish 0\nend\n");
 }
 
 /* Goal: .done events fill only what deltas did not bring (E123, E124). */
@@ -700,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_reads_worked_example),
         cmocka_unit_test(test_reads_any_split),
         cmocka_unit_test(test_reads_summary_parts),
+        cmocka_unit_test(test_reads_logprobs),
         cmocka_unit_test(test_reads_done_once),
         cmocka_unit_test(test_reads_late_names),
         cmocka_unit_test(test_reads_terminal_output),
