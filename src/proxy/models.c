@@ -124,7 +124,9 @@ static void answer(struct waiter *w)
         lists[n++] = &configured;
     }
     buf_init(&body, SIZE_MAX / 2); /* the lists are bounded */
-    models_list_write(lists, n, &body);
+    struct models_page page;
+    models_page_read(&page, r->route.query, &r->arena);
+    models_list_write(lists, n, &page, &body);
     models_list_done(&configured);
     forget(w);
     request_reply(r, 200, S("application/json"), buf_str(&body));

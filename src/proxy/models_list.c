@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "rfc3339.h"
+#include "url.h"
 
 enum { CONFIGURED_CREATED = 1735689600 }; /* 2025-01-01, as good as any */
 
@@ -131,7 +132,52 @@ static void write_id(struct buf *out, struct str name, const struct model *m)
         buf_add(out, S("null"));
 }
 
-void models_list_write(const struct models_list *const *lists, size_t n, struct buf *out)
+void models_page_read(struct models_page *p, struct str query, struct arena *a)
+{
+    struct str part;
+    *p = (struct models_page){ .limit = 0 };
+    query = str_slice(query, str_starts(query, S("?")), query.n);
+    while (str_next(&query, '&', &part)) {
+        size_t equals = str_index(part, '=');
+        struct str name = str_slice(part, 0, equals);
+        struct str value = url_decode(str_slice(part, equals + 1, part.n), a);
+        if (str_eq(name, S("limit")) && str_to_u64(value, &p->limit) < 0)
+            p->limit = 0;
+        else if (str_eq(name, S("after_id")))
+            p->after = value;
+        else if (str_eq(name, S("before_id")))
+            p->before = value;
+    }
+}
+
+/* Index of the model, or n. */
+static size_t place_of(const struct model *const *models, size_t n, struct str id)
+{
+    size_t i = 0;
+    while (i < n && !str_eq(models[i]->id, id))
+        i++;
+    return i;
+}
+
+/* The part [*from, *to) that the page asks for; true when more follows in its direction. */
+static bool cut_page(const struct models_page *page, const struct model *const *models, size_t n,
+                     size_t *from, size_t *to)
+{
+    size_t after = page->after.n > 0 ? place_of(models, n, page->after) : n;
+    size_t before = page->before.n > 0 ? place_of(models, n, page->before) : n;
+    *from = after < n ? after + 1 : 0;
+    *to = after < n ? n : before;
+    if (page->limit == 0 || page->limit >= *to - *from)
+        return false;
+    if (after == n && before < n)
+        *from = *to - page->limit;
+    else
+        *to = *from + page->limit;
+    return true;
+}
+
+void models_list_write(const struct models_list *const *lists, size_t n,
+                       const struct models_page *page, struct buf *out)
 {
     struct arena a;
     size_t all = 0;
@@ -141,12 +187,14 @@ void models_list_write(const struct models_list *const *lists, size_t n, struct 
     struct place *places = arena_new(&a, struct place, all + 1);
     const struct model **models = arena_new(&a, const struct model *, all + 1);
     size_t count = unite(&a, places, gather(lists, n, places), models);
-    buf_add(out, S("{\"object\":\"list\",\"has_more\":false"));
-    write_id(out, S(",\"first_id\":"), count > 0 ? models[0] : NULL);
-    write_id(out, S(",\"last_id\":"), count > 0 ? models[count - 1] : NULL);
+    size_t from, to;
+    bool more = cut_page(page, models, count, &from, &to);
+    buf_addf(out, "{\"object\":\"list\",\"has_more\":%s", more ? "true" : "false");
+    write_id(out, S(",\"first_id\":"), from < to ? models[from] : NULL);
+    write_id(out, S(",\"last_id\":"), from < to ? models[to - 1] : NULL);
     buf_add(out, S(",\"data\":["));
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+    for (size_t i = from; i < to; i++) {
+        if (i > from)
             buf_add_byte(out, ',');
         write_model(out, models[i]);
     }

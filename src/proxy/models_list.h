@@ -36,7 +36,16 @@ void models_list_done(struct models_list *l);
 bool models_list_read(struct models_list *l, struct str body, struct str owner) MUST_CHECK;
 /* The setting MODELS: names with commas. */
 void models_list_names(struct models_list *l, struct str names, struct str owner);
+/* Which part of the list a client wants (A1.10): at most `limit` models behind `after`, or, when
+ * that is empty, in front of `before`.  An id that is not in the list counts as not given. */
+struct models_page {
+    uint64_t limit; /* 0: all */
+    struct str after, before;
+};
+/* Of a query ("?limit=20&after_id=x").  Other members, and what is no number, are ignored. */
+void models_page_read(struct models_page *p, struct str query, struct arena *a);
 /* One reply of several lists; of models with the same id the first. */
-void models_list_write(const struct models_list *const *lists, size_t n, struct buf *out);
+void models_list_write(const struct models_list *const *lists, size_t n,
+                       const struct models_page *page, struct buf *out);
 
 #endif

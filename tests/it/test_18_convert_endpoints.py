@@ -495,6 +495,29 @@ def test_models_do_not_wait_for_a_silent_upstream(merged):
     assert [m["id"] for m in reply.json()["data"]] == ["both", "ds"]
 
 
+@pytest.mark.parametrize("query, ids, more", [
+    ("?limit=2", ["claude-x", "both"], True),
+    ("?limit=2&after_id=both", ["ds"], False),
+    ("?after_id=claude%2Dx", ["both", "ds"], False),
+    ("?limit=1&before_id=ds", ["both"], True),
+    ("?before_id=both", ["claude-x"], False),
+    ("?limit=x&after_id=nobody", ["claude-x", "both", "ds"], False),
+    ("?after_id=ds", [], False),
+])
+def test_models_in_pages(merged, query, ids, more):
+    """A1.10: limit, after_id, before_id."""
+    body = ask(merged[0].claude_port, "/v1/models" + query).json()
+    assert ([m["id"] for m in body["data"]], body["has_more"]) == (ids, more)
+    assert (body["first_id"], body["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+
+
+def test_models_page_by_page(merged):
+    anthropic = pytest.importorskip("anthropic")
+    client = anthropic.Anthropic(api_key="sk-test",
+                                 base_url=f"http://127.0.0.1:{merged[0].claude_port}")
+    assert [m.id for m in client.models.list(limit=1)] == ["claude-x", "both", "ds"]
+
+
 def test_models_are_read_by_both_sdks(merged):
     anthropic = pytest.importorskip("anthropic")
     openai = pytest.importorskip("openai")
