@@ -176,10 +176,14 @@ static int content(struct convert *c, struct decoder *d, struct json_node *node)
 /* The same text may stand in up to three members: it counts once (E82). */
 static int reasoning(struct convert *c, struct decoder *d, struct json_node *delta)
 {
-    struct json_node *details = member_node(c, delta, S("reasoning_details"));
+    unsigned read = c->profile.chat_reasoning_out;
+    struct json_node *details =
+        read & REASONING_DETAILS ? member_node(c, delta, S("reasoning_details")) : NULL;
     struct json_node *first = json_first(&c->doc, details);
-    struct str inside = member_inside(c, delta, S("reasoning_content"));
-    if (inside.n == 0)
+    struct str inside = S("");
+    if (read & REASONING_CONTENT)
+        inside = member_inside(c, delta, S("reasoning_content"));
+    if (inside.n == 0 && (read & REASONING_TEXT))
         inside = member_inside(c, delta, S("reasoning"));
     int e = first == NULL ? 0 : want(c, d, PART_REASONING);
     for (struct json_node *n = first; e == 0 && n != NULL; n = json_next(n)) {

@@ -30,6 +30,11 @@ enum profile_switch {
     SWITCH_TEMPLATE_KWARGS,
     SWITCH_REASONING_OBJECT,
 };
+enum { /* which members of a Chat reply hold reasoning */
+       REASONING_CONTENT = 1,
+       REASONING_TEXT = 2,
+       REASONING_DETAILS = 4,
+};
 enum { /* sets of accepted thinking.type values */
        THINKING_ADAPTIVE = 1,
        THINKING_ENABLED = 2,
@@ -61,6 +66,7 @@ struct profile {
     bool chat_max_completion_tokens; /* else max_tokens */
     bool chat_developer_role;
     bool chat_system_first_only;
+    unsigned chat_reasoning_out; /* set of REASONING_ */
     enum profile_replay chat_reasoning_replay;
     enum profile_switch chat_thinking_switch;
     bool chat_stream_usage;
