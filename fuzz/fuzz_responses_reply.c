@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../tests/unit/reply_run.h"
 #include "codec.h"
-#include "convert.h"
 
 enum { LIMIT = 1 << 20, PARTS = 64 * 1024 };
 
@@ -112,17 +112,8 @@ static const struct codec checker = {
 
 static struct convert *converter(enum protocol client, bool streams)
 {
-    static struct profile profile;
-    struct convert *c = convert_new(&(struct convert_options){
-        .client = client,
-        .upstream = PROTOCOL_RESPONSES,
-        .profile = &profile,
-        .upstream_name = S("u1"),
-        .reply_id = S("abc"),
-        .now_s = 5,
-        .reply_limit_bytes = LIMIT,
-    });
-    c->model = c->model_sent = S("m");
+    struct convert *c = reply_convert(&(struct reply_run){
+        .upstream = PROTOCOL_RESPONSES, .client = client, .limit_bytes = LIMIT });
     c->client_streams = streams;
     c->wants_web_search = true;
     return c;

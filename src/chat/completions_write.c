@@ -361,32 +361,34 @@ static void error(struct convert *c, struct encoder *e, const struct chat_event 
 int completions_encode_event(struct convert *c, void *encoder, const struct chat_event *ev)
 {
     struct encoder *e = encoder;
+    int r = 0;
     switch (ev->kind) {
     case EVENT_START:
         start(c, e, ev);
-        return 0;
+        break;
     case EVENT_PART_START:
         part_start(c, e, ev);
-        return e->item.overflow ? E_UPSTREAM_EVENT : 0;
+        break;
     case EVENT_DELTA:
         delta(c, e, ev);
-        return 0;
+        break;
     case EVENT_CITATION:
-        return citation(c, e, ev);
+        r = citation(c, e, ev);
+        break;
     case EVENT_PART_STOP:
         part_stop(c, e, ev);
-        return 0;
+        break;
     case EVENT_USAGE:
-        return 0; /* c->usage has it */
+        break; /* c->usage has it */
     case EVENT_FINISH:
         finish(c, e, ev);
-        return 0;
+        break;
     case EVENT_END:
         end(c, e);
-        return 0;
+        break;
     case EVENT_ERROR:
         error(c, e, ev);
-        return 0;
+        break;
     }
-    return E_INTERNAL;
+    return r == 0 && e->item.overflow ? E_UPSTREAM_EVENT : r;
 }

@@ -10,28 +10,9 @@
 #include "err.h"
 #include "json.h"
 #include "member.h"
-#include "request_read.h"
+#include "request_fixture.h"
 #include "tools.h"
 #include "turns.h"
-
-static struct arena work;
-static struct convert *c;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&work, 64 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    convert_free(c);
-    c = NULL;
-    arena_done(&work);
-    return 0;
-}
 
 /* settings: "chat.strict=no openai.cache_fields=yes" */
 static void begin(const char *settings)

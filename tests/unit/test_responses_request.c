@@ -11,38 +11,19 @@
 #include "err.h"
 #include "json.h"
 #include "media.h"
-#include "request_read.h"
+#include "request_fixture.h"
 #include "tools.h"
 #include "turns.h"
 
-static struct convert *c;
-static struct arena work;
-static struct profile profile;
-
-static int setup(void **state)
+static void begin(void)
 {
-    (void)state;
+    struct profile profile;
     struct buf error;
     buf_init(&error, 4096);
-    arena_init(&work, 64 << 20);
     assert_int_equal(
         profile_resolve(&profile, S("openai"), S("api.openai.com"), S("gpt-5"), NULL, 0, &error),
         0);
     buf_done(&error);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    convert_free(c);
-    c = NULL;
-    arena_done(&work);
-    return 0;
-}
-
-static void begin(void)
-{
     struct convert_options o = {
         .client = PROTOCOL_RESPONSES,
         .upstream = PROTOCOL_CHAT,
