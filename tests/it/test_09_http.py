@@ -546,3 +546,45 @@ def test_tls_through_a_connect_proxy(certificates):
     assert o.seen == [(["CONNECT", "localhost:4443"], None)]
     o.close()
     s.stop()
+
+
+@pytest.mark.parametrize("through", ["", "http"])
+def test_an_upstream_of_its_own(tmp_path, certificates, through):
+    """Its certificate authority, outbound proxy and key serve it, whatever the settings say."""
+    sim = Simulator(tls=certificates.pair, ca=certificates.ca)
+    o = Outbound(sim.port)
+    (tmp_path / "key").write_text("sk-own\n")
+    (tmp_path / "key").chmod(0o600)
+    file = tmp_path / "c.yaml"
+    file.write_text(f"""upstreams:
+  own:
+    base_url: https://localhost:{sim.port if not through else 4443}
+    protocol: chat
+    key_file: {tmp_path}/key
+    ca_file: {certificates.ca}
+    proxy: {f"http://127.0.0.1:{o.port}" if through else "none"}
+services:
+  claude:
+    routes:
+      - {{ model: "m*", upstream: own, upstream_model: other }}
+""")
+    try:
+        with Proxy(CONFIG_FILE=file, SERVICES="claude", PROXY_API_KEYS="sk-client",
+                   ANTHROPIC_BASE_URL=f"https://localhost:{sim.port}", HTTPS_PROXY="http://127.0.0.1:9",
+                   ) as p, Client(p.claude_port) as c:
+            ask = {"max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}
+            reply = c.request("POST", "/v1/messages", {"x-api-key": "sk-client"},
+                              json={"model": "m1"} | ask)
+            assert reply.status == 200, reply.body
+            assert (reply.json()["model"], reply.json()["type"]) == ("m1", "message")
+            record = sim.records()[-1]
+            assert (record["path"], record.h("authorization")) == ("/v1/chat/completions",
+                                                                "Bearer sk-own")
+            assert record.json()["model"] == "other"
+            # the settings' own upstream has neither: another authority, a dead proxy
+            assert c.request("POST", "/v1/messages", {"x-api-key": "sk-client"},
+                             json={"model": "x"} | ask).status == 502
+        assert [line for line, _ in o.seen] == ([["CONNECT", "localhost:4443"]] if through else [])
+    finally:
+        o.close()
+        sim.stop()
