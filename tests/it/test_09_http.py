@@ -578,7 +578,7 @@ services:
             assert reply.status == 200, reply.body
             assert (reply.json()["model"], reply.json()["type"]) == ("m1", "message")
             record = sim.records()[-1]
-            assert (record["path"], record.h("authorization")) == ("/v1/chat/completions",
+            assert (record["target"], record.h("authorization")) == ("/v1/chat/completions",
                                                                 "Bearer sk-own")
             assert record.json()["model"] == "other"
             # the settings' own upstream has neither: another authority, a dead proxy
