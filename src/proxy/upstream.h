@@ -35,10 +35,10 @@ struct upstream_profile {
 };
 
 struct upstream {
-    struct str name;      /* "claude", "codex", or of CONFIG_FILE */
-    enum service service; /* whose vendor's protocol it speaks */
-    enum protocol protocol;   /* what other protocols are converted to */
-    unsigned speaks;          /* set of 1u << protocol: these are sent on as they are */
+    struct str name;        /* "claude", "codex", or of CONFIG_FILE */
+    enum service service;   /* whose vendor's protocol it speaks */
+    enum protocol protocol; /* what other protocols are converted to */
+    unsigned speaks;        /* set of 1u << protocol: these are sent on as they are */
     enum upstream_stream stream;
     struct upstream_profile profile;
     struct str host;      /* of the base URL, lower case, for profile_resolve() */
