@@ -144,10 +144,13 @@ int reply_add(struct reply *r, const struct chat_event *ev)
     case EVENT_PART_START:
         return part_start(r, ev);
     case EVENT_DELTA:
+        must(p != NULL);
         return delta(r, p, &ev->delta);
     case EVENT_CITATION:
+        must(p != NULL);
         return citation(r, p, &ev->citation);
     case EVENT_PART_STOP:
+        must(p != NULL);
         return part_stop(r, p, ev);
     case EVENT_USAGE:
         usage_merge(&r->usage, &ev->usage);

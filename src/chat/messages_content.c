@@ -65,7 +65,7 @@ static int need_text(struct convert *c, struct json_node *n, struct str name, st
 
 static int decode_text(struct convert *c, struct place *p, struct json_node *n, struct str path)
 {
-    struct text text;
+    struct text text = TEXT("");
     int r = need_text(c, n, S("text"), path, &text);
     if (r == 0)
         add_text(c, p, text);
@@ -88,7 +88,7 @@ static int decode_source(struct convert *c, struct json_node *source, struct cha
         return need_text(c, source, S("data"), path, &m->payload);
     }
     if (member_is(c, source, S("type"), S("url"))) {
-        struct text url;
+        struct text url = TEXT("");
         r = need_text(c, source, S("url"), path, &url);
         return r < 0 ? r : media_of_url(c, m, url);
     }
@@ -191,7 +191,7 @@ static int add_reasoning(struct convert *c, struct place *p, struct text text, s
 
 static int decode_thinking(struct convert *c, struct place *p, struct json_node *n, struct str path)
 {
-    struct text thinking, signature;
+    struct text thinking = TEXT(""), signature = TEXT("");
     int r = need_text(c, n, S("thinking"), path, &thinking);
     if (r == 0)
         r = need_text(c, n, S("signature"), path, &signature);
@@ -205,7 +205,7 @@ static int decode_thinking(struct convert *c, struct place *p, struct json_node 
 
 static int decode_redacted(struct convert *c, struct place *p, struct json_node *n, struct str path)
 {
-    struct text data;
+    struct text data = TEXT("");
     int r = need_text(c, n, S("data"), path, &data);
     if (r < 0)
         return r;
@@ -255,7 +255,7 @@ static int decode_result(struct convert *c, struct place *p, struct json_node *n
 static int decode_reference(struct convert *c, struct place *p, struct json_node *n,
                             struct str path)
 {
-    struct text name;
+    struct text name = TEXT("");
     int r = need_text(c, n, S("tool_name"), path, &name);
     if (r == 0)
         add_text(c, p, text_cat(c->temp, TEXT("Tool loaded: "), name));

@@ -97,7 +97,7 @@ static int read_reasoning_item(struct convert *c, struct json_node *item, struct
 
 static int read_additional_tools(struct convert *c, struct json_node *item, struct str path)
 {
-    struct json_node *tools;
+    struct json_node *tools = NULL;
     int r = member_need(c, item, S("tools"), JSON_ARRAY, path, &tools);
     return r < 0 ? r : responses_read_tools(c, tools, chat_path(c, path, -1, S("tools")));
 }
@@ -105,7 +105,7 @@ static int read_additional_tools(struct convert *c, struct json_node *item, stru
 /* The last one wins over what stands at the top level (E174). */
 static int read_configuration(struct convert *c, struct json_node *item, struct str path)
 {
-    struct json_node *reasoning, *text;
+    struct json_node *reasoning = NULL, *text = NULL;
     int r = member_need(c, item, S("reasoning"), JSON_OBJECT, path, &reasoning);
     if (r == 0)
         r = member_need(c, item, S("text"), JSON_OBJECT, path, &text);

@@ -1,6 +1,7 @@
 /* The list of tools and the choice among them. */
 #include "responses_request.h"
 
+#include "err.h"
 #include "member.h"
 #include "params.h"
 #include "tools.h"
@@ -38,29 +39,31 @@ static struct text described(struct convert *c, const struct declared *d)
     return text_cat(c->temp, text_cat(c->temp, d->space_description, TEXT("\\n\\n")), own);
 }
 
-static int add_named(struct convert *c, const struct declared *d, enum chat_tool_kind kind,
-                     struct chat_tool **ret)
+/* NULL when it has no name: refused. */
+static struct chat_tool *add_named(struct convert *c, const struct declared *d,
+                                   enum chat_tool_kind kind)
 {
     struct str name = member_str(c, d->node, S("name"));
-    if (name.n == 0)
-        return convert_reject(c, declared_path(c, d, S("name")), "is required");
+    if (name.n == 0) {
+        (void)convert_reject(c, declared_path(c, d, S("name")), "is required");
+        return NULL;
+    }
     struct chat_tool *t = add_tool(c, kind, name);
     t->space = d->space;
     t->description = described(c, d);
-    *ret = t;
-    return 0;
+    return t;
 }
 
 static int read_function(struct convert *c, const struct declared *d)
 {
-    struct json_node *parameters;
-    struct chat_tool *t;
+    struct json_node *parameters = NULL;
     int r = member_need(c, d->node, S("parameters"), JSON_OBJECT, declared_path(c, d, S("")),
                         &parameters);
-    if (r == 0)
-        r = add_named(c, d, CHAT_TOOL_FUNCTION, &t);
     if (r < 0)
         return r;
+    struct chat_tool *t = add_named(c, d, CHAT_TOOL_FUNCTION);
+    if (t == NULL)
+        return E_BAD_REQUEST;
     t->schema = member_raw(c, d->node, S("parameters"));
     t->strict = member_tri(c, d->node, S("strict"));
     return 0;
@@ -68,10 +71,9 @@ static int read_function(struct convert *c, const struct declared *d)
 
 static int read_custom(struct convert *c, const struct declared *d)
 {
-    struct chat_tool *t;
-    int r = add_named(c, d, CHAT_TOOL_CUSTOM, &t);
-    if (r < 0)
-        return r;
+    struct chat_tool *t = add_named(c, d, CHAT_TOOL_CUSTOM);
+    if (t == NULL)
+        return E_BAD_REQUEST;
     struct json_node *format = member_node(c, d->node, S("format"));
     if (member_is(c, format, S("type"), S("grammar"))) {
         t->grammar_syntax = member_str(c, format, S("syntax"));

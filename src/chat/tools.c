@@ -291,7 +291,7 @@ static void keep_allowed(struct prepare *p)
         }
     }
     r->last_tool = last;
-    if (r->choice.kind == CHAT_CHOICE_ANY && r->tools == last) {
+    if (r->choice.kind == CHAT_CHOICE_ANY && last != NULL && r->tools == last) {
         r->choice.kind = CHAT_CHOICE_TOOL;
         r->choice.name = last->name;
         r->choice.space = last->space;

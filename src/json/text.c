@@ -120,7 +120,7 @@ static size_t mended_length(struct str inside)
 
 static struct text mend(struct arena *a, struct str inside)
 {
-    struct text_flaw flaw;
+    struct text_flaw flaw = { 0 };
     if (!text_flaw_find(inside, &flaw))
         return (struct text){ inside.p, inside.n };
     size_t n = mended_length(inside);

@@ -83,7 +83,7 @@ struct there_and_back {
 
 static void check(const struct there_and_back *row)
 {
-    struct str got;
+    struct str got = S("");
     begin(row->settings);
     int r = decode(str_of(row->body));
     r = r < 0 ? r : encode(&got);
