@@ -35,9 +35,7 @@ fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
 	@tools/setup lint
 	@tools/fuzz $(SECONDS) $(HARNESS)
 
-bench: build ## CPU time per request against nginx (needs nginx and wrk); cost of conversions
-	@cmake --build build/release --target bench_convert
-	@build/release/bench/bench_convert
+bench: build ## speed, memory and latency next to nginx, HAProxy, nghttpx: a table, build/bench.json
 	@bench/bench.py
 
 lint: ## style, format, static analysis, and a clang build
