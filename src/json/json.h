@@ -50,8 +50,16 @@ bool json_member_u64(yyjson_val *object, struct str name,
 
 /* Mends what upstreams are known to get wrong (EW3.3, EW3.5 of protocols.md): NaN and Infinity
  * become null, raw control characters in strings are escaped, invalid UTF-8 becomes U+FFFD.
- * The result, in the arena, is JSON only if the rest was. */
+ * Where a string begins or ends inside a character its bytes, at most 3, stay as marks: another
+ * string may hold the rest.  All readers take a mark for the lone surrogate that it is; text.h
+ * makes characters of marks again.  The result, in the arena, is JSON only if the rest was. */
 struct str json_relax(struct arena *a, struct str text);
+
+/* A mark is \uDc and the byte in small hex digits: valid JSON, in a spelling that no serialiser
+ * uses. */
+enum { JSON_MARK_BYTES = 6 };
+/* The byte that is marked at p, or 0: there is no mark. */
+unsigned char json_mark_at(const char *p, const char *end);
 
 /* Writing: appends s as a JSON string with its quotes.  Escapes the quote, the
  * backslash, U+0000..1F, and U+0085, U+2028, U+2029 (they break SSE readers).
@@ -61,5 +69,10 @@ void json_write_inside(struct buf *out, struct str s); /* the same without the q
 struct str json_quote(struct arena *a, struct str s);  /* the same, as an arena text */
 /* How many bytes at the beginning of s are written as they are. */
 size_t json_plain_run(struct str s);
+/* Bytes of the UTF-8 sequence that s, not empty, begins with; of its longest sound beginning when
+ * it is not valid. */
+size_t json_utf8_length(struct str s, bool *ret_valid);
+/* How many bytes at the end of s are a sound beginning of a UTF-8 sequence that is not whole. */
+size_t json_cut_bytes(struct str s);
 
 #endif

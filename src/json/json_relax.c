@@ -13,6 +13,37 @@ static size_t odd_number(struct str rest)
     return 0;
 }
 
+static const char mark_begin[] = "\\uDc", mark_hex[] = "0123456789abcdef";
+
+unsigned char json_mark_at(const char *p, const char *end)
+{
+    if (end - p < JSON_MARK_BYTES || memcmp(p, mark_begin, 4) != 0)
+        return 0;
+    const char *high = memchr(mark_hex + 8, p[4], 8), *low = memchr(mark_hex, p[5], 16);
+    if (high == NULL || low == NULL)
+        return 0;
+    return (unsigned char)((high - mark_hex) << 4 | (low - mark_hex));
+}
+
+static void write_marks(struct buf *out, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        buf_add(out, S("\\uDc"));
+        buf_add_byte(out, mark_hex[c >> 4]);
+        buf_add_byte(out, mark_hex[c & 0xf]);
+    }
+}
+
+/* How many bytes at the beginning of s can only go on with a character. */
+static size_t rest_bytes(struct str s)
+{
+    size_t n = 0;
+    while (n < 3 && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
 /* The string that begins at p (a quote): its inside, mended. Returns what follows it. */
 static const char *relax_string(struct buf *out, const char *p, const char *end)
 {
@@ -20,18 +51,23 @@ static const char *relax_string(struct buf *out, const char *p, const char *end)
     while (q < end && *q != '"')
         q += *q == '\\' && q + 1 < end ? 2 : 1;
     buf_add_byte(out, '"');
-    for (const char *run = p + 1; run < q;) {
+    struct str inside = { p + 1, (size_t)(q - p - 1) };
+    size_t rest = rest_bytes(inside), cut = json_cut_bytes(inside);
+    const char *plain_end = q - cut;
+    write_marks(out, p + 1, rest);
+    for (const char *run = p + 1 + rest; run < plain_end;) {
         const char *stop = run;
-        while (stop < q && *stop != '\\')
+        while (stop < plain_end && *stop != '\\')
             stop++;
         json_write_inside(out, (struct str){ run, (size_t)(stop - run) });
         run = stop;
-        if (run < q) { /* an escape sequence stays as it is; the text may end inside it */
-            size_t n = run + 1 < q ? 2 : 1;
+        if (run < plain_end) { /* an escape sequence stays as it is; the text may end inside it */
+            size_t n = run + 1 < plain_end ? 2 : 1;
             buf_add(out, (struct str){ run, n });
             run += n;
         }
     }
+    write_marks(out, plain_end, cut);
     if (q < end)
         buf_add_byte(out, '"');
     return q < end ? q + 1 : end;

@@ -79,6 +79,24 @@ static void write_special(struct buf *out, const unsigned char *p, size_t n, boo
         buf_add(out, p[2] == 0xa8 ? S("\\u2028") : S("\\u2029"));
 }
 
+size_t json_utf8_length(struct str s, bool *ret_valid)
+{
+    return utf8_length((const unsigned char *)s.p, s.n, ret_valid);
+}
+
+size_t json_cut_bytes(struct str s)
+{
+    for (size_t n = 1; n < 4 && n <= s.n; n++) {
+        const unsigned char *p = (const unsigned char *)s.p + s.n - n;
+        bool valid;
+        if ((*p & 0xc0) == 0x80)
+            continue; /* not yet at the first byte */
+        bool begins = *p >= 0xc2 && *p <= 0xf4;
+        return begins && utf8_length(p, n, &valid) == n && !valid ? n : 0;
+    }
+    return 0;
+}
+
 size_t json_plain_run(struct str s)
 {
     size_t special;

@@ -37,6 +37,31 @@ static void flaw_set(struct text_flaw *flaw, size_t n, struct str instead)
     flaw->instead_n = instead.n;
 }
 
+static bool flaw_of_byte(const char *p, const char *end, struct text_flaw *ret_flaw);
+
+/* Marks (json_relax()) are the character whose bytes they are, if they are one. */
+static bool flaw_of_marks(const char *p, const char *end, struct text_flaw *ret_flaw)
+{
+    char bytes[4];
+    size_t n = 0;
+    for (; n < sizeof bytes; n++) {
+        unsigned char c = json_mark_at(p + n * JSON_MARK_BYTES, end);
+        if (c == 0)
+            break;
+        bytes[n] = (char)c;
+    }
+    if (n == 0)
+        return false;
+    bool valid;
+    size_t length = json_utf8_length((struct str){ bytes, n }, &valid);
+    if (!valid)
+        flaw_set(ret_flaw, 0, S("\\ufffd"));
+    else if (!flaw_of_byte(bytes, bytes + length, ret_flaw))
+        flaw_set(ret_flaw, 0, (struct str){ bytes, length });
+    ret_flaw->n = length * JSON_MARK_BYTES;
+    return true;
+}
+
 /* Goes behind the escape, or stays at it when it is a flaw. */
 static bool flaw_of_escape(const char **p, const char *end, struct text_flaw *ret_flaw)
 {
@@ -44,6 +69,8 @@ static bool flaw_of_escape(const char **p, const char *end, struct text_flaw *re
         *p += 2;
         return false;
     }
+    if (flaw_of_marks(*p, end, ret_flaw))
+        return true;
     unsigned n = escape_at(*p, end);
     if (is_low(n) || (is_high(n) && !is_low(escape_at(*p + 6, end)))) {
         flaw_set(ret_flaw, 6, S("\\ufffd"));
@@ -291,20 +318,36 @@ void text_add(struct buf *out, struct text t)
 
 /* ---- deltas ---- */
 
-/* Takes a lone high half off the end of s. */
-static bool take_high_end(struct str *s, char ret_escape[6])
+/* Does s end with an escape of 6 bytes, and not with data that only looks so? */
+static bool ends_with_escape(struct str s)
 {
-    const char *end = s->p + s->n;
-    if (s->n < 6 || !is_high(escape_at(end - 6, end)))
+    if (s.n < 6 || s.p[s.n - 6] != '\\' || s.p[s.n - 5] != 'u')
         return false;
-    const char *p = end - 6;
-    while (p > s->p && p[-1] == '\\') /* an even number of backslashes before it are data */
+    const char *p = s.p + s.n - 6, *from = p;
+    while (p > s.p && p[-1] == '\\') /* an even number of backslashes before it are data */
         p--;
-    if (((end - 6 - p) & 1) != 0)
-        return false;
-    memcpy(ret_escape, end - 6, 6);
-    s->n -= 6;
-    return true;
+    return ((from - p) & 1) == 0;
+}
+
+/* How many bytes at the end of s the next delta may complete: those of a high half, or of the
+ * marks of a character's beginning. */
+static size_t open_bytes(struct str s)
+{
+    char bytes[4];
+    size_t n = 0;
+    for (struct str rest = s; n < sizeof bytes && ends_with_escape(rest); rest.n -= 6) {
+        const char *p = rest.p + rest.n - 6;
+        bool high = is_high(escape_at(p, p + 6));
+        if (high && n == 0)
+            return 6;
+        char c = (char)json_mark_at(p, p + 6);
+        if (high)
+            n--; /* what seemed a mark is its low half */
+        if (c == 0)
+            break;
+        bytes[sizeof bytes - ++n] = c;
+    }
+    return JSON_MARK_BYTES * json_cut_bytes((struct str){ bytes + sizeof bytes - n, n });
 }
 
 struct text text_join(struct text_held *held, struct arena *a, struct str raw_inside)
@@ -312,15 +355,18 @@ struct text text_join(struct text_held *held, struct arena *a, struct str raw_in
     struct str s = raw_inside;
     if (s.n == 0)
         return (struct text){ NULL, 0 };
-    if (held->full)
-        s = arena_cat(a, (struct str){ held->escape, sizeof(held->escape) }, s);
-    held->full = take_high_end(&s, held->escape);
+    if (held->n > 0)
+        s = arena_cat(a, (struct str){ held->escapes, held->n }, s);
+    held->n = (uint8_t)open_bytes(s);
+    s.n -= held->n;
+    if (held->n > 0)
+        memcpy(held->escapes, s.p + s.n, held->n);
     return mend(a, s);
 }
 
 struct text text_join_end(struct text_held *held)
 {
-    struct text t = held->full ? TEXT("\\ufffd") : (struct text){ NULL, 0 };
-    held->full = false;
+    struct text t = held->n > 0 ? TEXT("\\ufffd") : (struct text){ NULL, 0 };
+    held->n = 0;
     return t;
 }

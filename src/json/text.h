@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "arena.h"
 #include "buf.h"
@@ -47,12 +48,13 @@ bool text_starts_nocase(struct text t, struct str plain); /* the same */
 size_t text_chars(struct text t);                         /* Unicode characters */
 void text_add(struct buf *out, struct text t);
 
-/* A stream's deltas may cut a surrogate pair in two (EW3.6).  text_join() gives what can be
- * shown of delta behind what was held, and keeps a high half at the end in *held.  delta is the
- * inside of a string as the upstream sent it, lone halves included. */
+/* A stream's deltas may cut a character in two: a surrogate pair (EW3.6), or the bytes of one
+ * (EW3.5), which are marks then (json_relax()).  text_join() gives what can be shown of delta
+ * behind what was held, and keeps in *held what the next delta may complete.  delta is the inside
+ * of a string as the upstream sent it, lone halves and marks included. */
 struct text_held {
-    char escape[6]; /* \ud83d */
-    bool full;
+    char escapes[18]; /* \ud83d, or at most 3 marks */
+    uint8_t n;        /* bytes of it */
 };
 struct text text_join(struct text_held *held, struct arena *a, struct str raw_inside);
 /* What is still held at the end of the part: U+FFFD or nothing. */

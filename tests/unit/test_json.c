@@ -247,7 +247,10 @@ static void odd_texts_are_relaxed(void **state)
         { S_INIT("\"a\xff"
                  "b\xe4\xb8\""),
           S_INIT("\"a\xef\xbf\xbd"
-                 "b\xef\xbf\xbd\"") },
+                 "b\\uDce4\\uDcb8\"") },
+        { S_INIT("[\"\x80\xbf\x80\x80z\xf0\x9f\x98\"]"),
+          S_INIT("[\"\\uDc80\\uDcbf\\uDc80\xef\xbf\xbdz\\uDcf0\\uDc9f\\uDc98\"]") },
+        { S_INIT("\"\xc0\xed\xa0\""), S_INIT("\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"") },
         { S_INIT("{\"a\\\"b\":[1.50,true,\"\\u00e4\"]}"),
           S_INIT("{\"a\\\"b\":[1.50,true,\"\\u00e4\"]}") },
     };

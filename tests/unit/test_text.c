@@ -151,12 +151,12 @@ static void looks(void **state)
 
 static struct str join_cut(struct str whole, size_t cut)
 {
-    struct text_held held = { .full = false };
+    struct text_held held = { .n = 0 };
     struct text x = text_join(&held, &arena, str_slice(whole, 0, cut));
     x = text_cat(&arena, x, text_join(&held, &arena, S("")));
     x = text_cat(&arena, x, text_join(&held, &arena, str_slice(whole, cut, whole.n)));
     struct str got = as_str(text_cat(&arena, x, text_join_end(&held)));
-    assert_false(held.full);
+    assert_int_equal(held.n, 0);
     return got;
 }
 
@@ -172,6 +172,17 @@ static void join_every_cut(void **state)
           S_INIT("\\\\" E("D83D") E("DE00") "\\\\" BAD) },
         { S_INIT("\\\\ud83d"), S_INIT("\\\\ud83d") },
         { S_INIT("abc\\n\xe2\x80\xa8"), S_INIT("abc\\n" E("2028")) },
+        { S_INIT(E("Dce4") E("Dcb8") E("Dcad")), S_INIT("\xe4\xb8\xad") },
+        { S_INIT("a" E("Dcf0") E("Dc9f") E("Dc98") E("Dc80") "b"), S_INIT("a\xf0\x9f\x98\x80"
+                                                                          "b") },
+        { S_INIT(E("Dce4") E("Dcb8") "x" E("Dce4")), S_INIT(BAD "x" BAD) },
+        { S_INIT(E("Dcb8") E("Dcad") E("Dce4") E("Dce4")), S_INIT(BAD BAD BAD BAD) },
+        { S_INIT(E("Dce2") E("Dc80") E("Dca9")), S_INIT(E("2029")) },
+        { S_INIT(E("Dcc2") E("Dc85") E("Dce4") E("0041")), S_INIT(E("0085") BAD E("0041")) },
+        { S_INIT("\\\\uDce4\\\\" E("Dce4")), S_INIT("\\\\uDce4\\\\" BAD) },
+        { S_INIT(E("d83d") E("Dce4") E("Dce4")), S_INIT(E("d83d") E("Dce4") BAD) },
+        { S_INIT(E("d83d") E("Dcf0") E("Dcf0") E("Dc9f") E("Dc98")),
+          S_INIT(E("d83d") E("Dcf0") BAD) },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct str whole = rows[i].from;
