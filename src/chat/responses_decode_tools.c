@@ -279,12 +279,12 @@ static int read_pointer(struct convert *c, struct json_node *choice)
     to->kind = CHAT_CHOICE_TOOL;
     to->name = pointed_name(c, choice, row);
     to->space = member_str(c, choice, S("namespace"));
-    if (to->name.n > 0)
-        to->tool_kind = row->kind;
-    else if (row != NULL)
+    if (row == NULL)
+        to->type = type.n > 0 ? type : S("object");
+    else if (to->name.n == 0)
         return convert_reject(c, S("tool_choice.name"), "is required");
     else
-        to->type = type.n > 0 ? type : S("object");
+        to->tool_kind = row->kind;
     return 0;
 }
 
