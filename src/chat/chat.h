@@ -107,6 +107,7 @@ struct chat_result {
     enum chat_tool_kind kind; /* of the call; set by turns.h */
     bool is_error;
     bool is_string;            /* the content was a plain string: one CHAT_TEXT, kept a string */
+    bool is_parts;             /* Chat: it was a list of parts, and texts alone stay one */
     struct chat_block *blocks; /* CHAT_TEXT, CHAT_IMAGE, CHAT_FILE */
 };
 

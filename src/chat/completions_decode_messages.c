@@ -448,7 +448,9 @@ static int decode_result(struct decoder *d, struct json_node *message, bool lega
     } else {
         b->result.call_id = member_str(c, message, S("tool_call_id"));
     }
-    return decode_content(d, &s, message, &b->result.is_string);
+    int r = decode_content(d, &s, message, &b->result.is_string);
+    b->result.is_parts = !b->result.is_string;
+    return r;
 }
 
 static int decode_plain(struct decoder *d, struct json_node *message, enum chat_role role)

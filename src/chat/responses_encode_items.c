@@ -306,7 +306,7 @@ static int write_result(struct writer *w, const struct chat_result *result)
                         custom ? S("custom_tool_call_output") : S("function_call_output"));
     json_out_member_str(w->o, S("call_id"), result->call_id);
     json_out_name(w->o, S("output"));
-    if (only_text(result->blocks))
+    if (only_text(result->blocks) && (!result->is_parts || result->blocks == NULL))
         write_joined(w->o, result->blocks, mark);
     else
         r = write_output_array(w, result, mark);
