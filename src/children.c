@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "log.h"
 #include "mem.h"
 #include "spawn.h"
+
+enum { LEAVE_GRACE_S = 5 };
 
 static int free_slot(const struct children *cs)
 {
@@ -66,11 +69,14 @@ static void on_exit_(uv_process_t *process, int64_t status, int signal)
     cs->on_gone(cs->ctx, c);
 }
 
-static struct child *child_new(struct children *cs, int index, int slot, int generation,
-                               int ready_fd)
+static struct child *child_new(struct children *cs, const struct config *config, int index,
+                               int slot, int generation, int ready_fd)
 {
     struct child *c = mem_new(struct child);
-    *c = (struct child){ .ready_fd = ready_fd,
+    *c = (struct child){ .start_limit_ns = config->worker_start_ms * NS_PER_MS,
+                         .drain_limit_ns = config->drain_timeout_ms * NS_PER_MS,
+                         .stall_limit_s = (int)((config->worker_stall_ms + 999) / 1000),
+                         .ready_fd = ready_fd,
                          .index = index,
                          .slot = slot,
                          .generation = generation,
@@ -92,7 +98,7 @@ int children_start(struct children *cs, const struct config *config, const struc
         close(settings_fd);
         return -EMFILE;
     }
-    struct child *c = child_new(cs, index, slot, generation, pipe_fds[0]);
+    struct child *c = child_new(cs, config, index, slot, generation, pipe_fds[0]);
     struct buf ports;
     char slot_text[16];
     buf_init(&ports, 4096);
@@ -127,7 +133,54 @@ void children_leave(struct children *cs, int signal, int first, int last)
         struct child *c = list_entry(it, struct child, link);
         if (c->generation < first || c->generation > last)
             continue;
+        bool drains = signal == SIGTERM && c->state != CHILD_STARTING;
+        int64_t by_ns =
+            clock_mono_ns() + (drains ? c->drain_limit_ns : 0) + LEAVE_GRACE_S * NS_PER_S;
+        if (c->leave_by_ns == 0 || by_ns < c->leave_by_ns)
+            c->leave_by_ns = by_ns;
         c->state = CHILD_LEAVING;
         uv_process_kill(&c->process, signal);
     }
+}
+
+/* The loop of a worker that serves turns at least once a second.  Counted in checks, so that
+ * a stop of all processes together is held against none. */
+static bool is_stalled(struct child *c)
+{
+    int64_t turns = c->children->slots[c->slot].turns;
+    c->still_s = turns == c->turns_seen ? c->still_s + 1 : 0;
+    c->turns_seen = turns;
+    return c->stall_limit_s > 0 && c->still_s > c->stall_limit_s;
+}
+
+static const char *overdue(struct child *c)
+{
+    int64_t now = clock_mono_ns();
+    if (c->state == CHILD_STARTING)
+        return now > c->started_ns + c->start_limit_ns ? "it did not start in time" : NULL;
+    if (c->state == CHILD_LEAVING && now > c->leave_by_ns)
+        return "it did not leave in time";
+    return is_stalled(c) ? "its loop has stopped turning" : NULL;
+}
+
+void children_check(struct children *cs)
+{
+    list_each (it, tmp, &cs->list) {
+        struct child *c = list_entry(it, struct child, link);
+        const char *reason = c->killed ? NULL : overdue(c);
+        if (reason == NULL)
+            continue;
+        c->killed = true;
+        log_write(LOG_ERROR, "worker_killed", F("worker", c->index),
+                  F("pid", (int64_t)c->process.pid), F("reason", reason));
+        uv_process_kill(&c->process, SIGKILL);
+    }
+}
+
+int64_t children_requests(const struct children *cs)
+{
+    int64_t open = 0;
+    list_each (it, tmp, &cs->list)
+        open += cs->slots[list_entry(it, struct child, link)->slot].requests_open;
+    return open;
 }

@@ -69,9 +69,12 @@ void notify_reloading(const struct notify *n)
     say(n, text);
 }
 
-void notify_stopping(const struct notify *n)
+void notify_stopping(const struct notify *n, int64_t requests_open)
 {
-    say(n, "STOPPING=1\nSTATUS=finishing open streams");
+    char text[96];
+    snprintf(text, sizeof text, "STOPPING=1\nSTATUS=finishing %lld open requests",
+             (long long)requests_open);
+    say(n, text);
 }
 
 void notify_alive(const struct notify *n)

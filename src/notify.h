@@ -20,7 +20,7 @@ struct notify {
 void notify_init(struct notify *n, char *const *environment);
 void notify_ready(const struct notify *n);
 void notify_reloading(const struct notify *n);
-void notify_stopping(const struct notify *n);
+void notify_stopping(const struct notify *n, int64_t requests_open);
 void notify_alive(const struct notify *n);
 int64_t notify_watchdog_ns(const struct notify *n);
 void notify_done(struct notify *n);

@@ -26,6 +26,7 @@ enum {
     RESPAWN_FIRST_MS = 100,
     RESPAWN_MOST_MS = 5000,
     SETTLE_MS = 300,
+    PROGRESS_S = 5,
 };
 
 struct supervisor {
@@ -40,8 +41,9 @@ struct supervisor {
     bool first;     /* no generation has served yet */
     bool reload_again, stopping;
     int exit_code;
-    int64_t respawn_ms;
-    struct timeout respawn, settle, alive;
+    int64_t respawn_ms, stopping_ns;
+    int progress_s; /* since the last line about draining */
+    struct timeout respawn, settle, alive, check;
     struct notify notify;
     uv_signal_t signals[4];
     int signals_n;
@@ -92,16 +94,40 @@ static void end_if_empty(struct supervisor *s)
     }
 }
 
+static void say_progress(struct supervisor *s, const char *event)
+{
+    int64_t open = children_requests(&s->children);
+    log_write(LOG_INFO, event, F("requests_open", open),
+              F("seconds", (clock_mono_ns() - s->stopping_ns) / NS_PER_S));
+    notify_stopping(&s->notify, open);
+    s->progress_s = 0;
+}
+
 static void stop(struct supervisor *s, int signal, int exit_code)
 {
     if (!s->stopping) {
         s->exit_code = exit_code;
-        notify_stopping(&s->notify);
+        s->stopping = true;
+        s->stopping_ns = clock_mono_ns();
+        say_progress(s, signal == SIGTERM ? "draining" : "ending");
+        sockets_close(&s->sockets); /* from now on clients are refused and go elsewhere */
+        sockets_close(&s->old_sockets);
     }
-    s->stopping = true;
     timeout_clear(&s->loop, &s->respawn);
     children_leave(&s->children, signal, 0, INT_MAX);
     end_if_empty(s);
+}
+
+/* Once a second. */
+static void on_check(void *ctx)
+{
+    struct supervisor *s = ctx;
+    int64_t limit_s = (s->first ? &s->pending : &s->config)->drain_timeout_ms / 1000;
+    timeout_set(&s->loop, &s->check, NS_PER_S);
+    children_check(&s->children);
+    s->progress_s++;
+    if (s->stopping && s->progress_s >= (limit_s < PROGRESS_S ? 1 : PROGRESS_S))
+        say_progress(s, "draining");
 }
 
 static void begin_reload(struct supervisor *s);
@@ -333,7 +359,8 @@ static void on_signal(uv_signal_t *handle, int signal)
         begin_reload(s);
         return;
     }
-    log_write(LOG_INFO, "stopping", F("signal", signal));
+    log_write(LOG_INFO, "stopping", F("signal", signal),
+              F("at_once", signal != SIGTERM || s->stopping));
     stop(s, signal == SIGTERM && !s->stopping ? SIGTERM : SIGINT, 0);
 }
 
@@ -393,6 +420,7 @@ static void teardown(struct supervisor *s)
     timeout_clear(&s->loop, &s->respawn);
     timeout_clear(&s->loop, &s->settle);
     timeout_clear(&s->loop, &s->alive);
+    timeout_clear(&s->loop, &s->check);
     notify_done(&s->notify);
     for (int i = 0; i < s->signals_n; i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
@@ -425,6 +453,7 @@ int supervisor_run(struct supervisor_settings *settings)
     timeout_init(&s->respawn, on_respawn, s);
     timeout_init(&s->settle, on_settle, s);
     timeout_init(&s->alive, on_alive, s);
+    timeout_init(&s->check, on_check, s);
     notify_init(&s->notify, settings->sources.environment);
     if (notify_watchdog_ns(&s->notify) > 0)
         on_alive(s);
@@ -434,10 +463,13 @@ int supervisor_run(struct supervisor_settings *settings)
         struct str why = buf_len(&error) > 0 ? buf_str(&error) : str_of(strerror(-e));
         fprintf(stderr, "cc-proxy: " STR_FMT "\n", STR_ARG(why));
         stop(s, SIGINT, 2);
-    }
+    } else
+        on_check(s);
     loop_run(&s->loop); /* after a failure: until everything started has ended */
     buf_done(&error);
     int code = s->exit_code;
+    if (e == 0)
+        say_progress(s, "stopped");
     teardown(s);
     return code;
 }

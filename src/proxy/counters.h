@@ -22,6 +22,7 @@ struct counters {
 #define COUNTER(field, ...) int64_t field;
 #include "counters.def"
 #undef COUNTER
+    int64_t turns; /* grows every second while the worker's loop turns; not in the output */
 };
 
 int counters_create(int *ret_fd) MUST_CHECK;

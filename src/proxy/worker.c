@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <openssl/rand.h>
@@ -88,10 +89,13 @@ static void on_gauge_tick(void *ctx)
     int64_t conns = 0;
     for (int i = 0; i < w->listeners_n; i++)
         conns += (int64_t)server_conns(w->listeners[i].server);
+    w->counters->turns++;
     w->counters->connections = conns;
     w->counters->upstream_connections = counts.connecting + counts.idle + counts.busy;
     w->counters->upstream_waiting = counts.waiting;
-    w->counters->log_dropped = (int64_t)log_dropped_lines();
+    int64_t dropped = (int64_t)log_dropped_lines();
+    w->counters->log_dropped += dropped - w->log_dropped_seen; /* the slot has had other owners */
+    w->log_dropped_seen = dropped;
     timeout_set(&w->loop, &w->gauge_tick, NS_PER_S);
 }
 
@@ -271,7 +275,9 @@ int worker_run(const struct worker_settings *settings)
     announce(w, "starting");
     on_gauge_tick(w);
     if (settings->ready_fd >= 0) {
-        (void)!write(settings->ready_fd, "1", 1);
+        /* A supervisor that died before prctl() above sends no signal: nobody reads this. */
+        if (write(settings->ready_fd, "1", 1) < 0 && errno == EPIPE)
+            drain(w);
         close(settings->ready_fd);
     }
     loop_run(&w->loop);

@@ -64,6 +64,7 @@ struct worker {
     int client_types_n;
     char id_prefix[17];
     uint64_t id_next;
+    int64_t log_dropped_seen; /* of this process */
     struct timeout gauge_tick, drain_limit;
 };
 
