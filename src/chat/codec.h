@@ -128,6 +128,7 @@ struct convert {
     bool done_marker, at_end;   /* [DONE] was seen; the input is over */
     struct event_error failure; /* texts in arena */
     bool begun, created, finished, ended, failed;
+    int cause; /* why it failed, when the upstream did not say so itself: an E_ code */
 };
 
 /* ---- for decoders and encoders of requests ---- */

@@ -332,6 +332,11 @@ const struct event_error *convert_failure(const struct convert *c)
     return c->failed ? &c->failure : NULL;
 }
 
+int convert_cause(const struct convert *c)
+{
+    return c->cause;
+}
+
 const struct event_usage *convert_usage(const struct convert *c)
 {
     return &c->usage;

@@ -102,6 +102,8 @@ bool convert_waits_for_end(const struct convert *c); /* finish known, end not; s
 bool convert_created(const struct convert *c);       /* the first event is out (keep-alives) */
 /* Why it failed, when it did: status, type, code, message. */
 const struct event_error *convert_failure(const struct convert *c);
+/* The E_ code of a failure that was found here; 0 when there is none or the upstream told of it. */
+int convert_cause(const struct convert *c);
 const struct event_usage *convert_usage(const struct convert *c);
 
 /* ---- errors before a stream (A5.2) ---- */

@@ -29,6 +29,7 @@ static int fail(struct convert *c, int err, struct str message)
     const struct err_row *row = err_row(err);
     if (c->ended)
         return c->begun ? 0 : err;
+    c->cause = err;
     if (message.n == 0)
         message = err == E_INTERNAL ? S("internal conversion error") : str_of(row->text);
     int r = emit_error(c, row->http_status >= 500 ? row->http_status : 502, S(""), S(""), message);

@@ -33,13 +33,25 @@ static void take_usage(struct request *r)
     };
 }
 
+/* For the log: did the upstream say that it failed, or did we find out? */
+static void note_failure(struct request *r, const char *told)
+{
+    int cause = convert_cause(r->convert);
+    if (cause < 0 && r->err == 0) {
+        r->err = cause;
+        request_log_error(r);
+    }
+    r->relay->watch.end = WATCH_FAILED;
+    r->ended = r->err < 0 ? "error" : told;
+}
+
 /* The whole answer is with the client. */
 static void end_client(struct request *r)
 {
     take_usage(r);
-    r->relay->watch.end = convert_failure(r->convert) == NULL ? WATCH_ENDED : WATCH_FAILED;
+    r->relay->watch.end = WATCH_ENDED;
     if (convert_failure(r->convert) != NULL)
-        r->ended = "upstream_error_event";
+        note_failure(r, "upstream_error_event");
     request_log_reply(r);
     request_reply_end(r);
     relay_drain(r); /* nobody else will: the upstream's end is to be read */
@@ -78,9 +90,8 @@ static void reply_error(struct request *r, const struct event_error *error)
     if (id.n == 0 || !http_value_ok(id))
         id = r->id;
     int status = convert_error_write(r->route.protocol, error, id, &body);
-    r->relay->watch.end = WATCH_FAILED;
     r->relay->error_type = arena_str(&r->arena, str_slice(error->type, 0, 64));
-    r->ended = "upstream_error";
+    note_failure(r, "upstream_error");
     request_log_reply(r);
     head_out(r, status, S("application/json"), (int64_t)buf_len(&body));
     request_reply_body(r, buf_str(&body));
