@@ -29,9 +29,11 @@ function(add_hardening target)
   if(NOT CCP_SANITIZE AND CMAKE_BUILD_TYPE MATCHES "Rel") # needs an optimising build
     target_compile_options(${target} INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
   endif()
+  # Not -fPIC, which code for shared libraries needs and pays for.
+  target_compile_options(${target} INTERFACE -fPIE)
   # No path of the machine that builds: neither in messages nor in debug information.
   target_compile_options(${target} INTERFACE
     -ffile-prefix-map=${CMAKE_BINARY_DIR}=. -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
   target_link_options(${target} INTERFACE
-    -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--build-id=sha1,--as-needed)
+    -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--build-id=sha1,--as-needed)
 endfunction()

@@ -94,7 +94,7 @@ def test_indirect_branches_land_on_marks():
 
 
 @pytest.mark.parametrize("flag", [
-    "-fstack-protector-strong", "-fstack-clash-protection", "-ftrivial-auto-var-init=zero",
+    "-fPIE", "-fstack-protector-strong", "-fstack-clash-protection", "-ftrivial-auto-var-init=zero",
     "-fcf-protection=full"])
 def test_every_file_was_compiled_with(flag):
     if "cf-protection" in flag and not X86:
