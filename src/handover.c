@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "privilege.h"
 #include "worker.h"
 
 /* fds of a worker, see spawn.h */
@@ -70,6 +71,7 @@ int handover_worker_main(const char *slot, const char *ports)
     struct str rest = str_of(ports), part;
     if (read_config(config) < 0)
         return 2;
+    privilege_core_files(config->core_dumps);
     sockets_log_settings(config);
     *w = (struct worker_settings){ .config = config,
                                    .counters_fd = FD_COUNTERS,

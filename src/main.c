@@ -17,6 +17,7 @@
 #include "mem.h"
 #include "mock.h"
 #include "options.h"
+#include "privilege.h"
 #include "sources.h"
 #include "supervisor.h"
 
@@ -129,9 +130,14 @@ static int run_serve(const struct options *o)
         return fail(&error, 2);
     if (o->simulator && !o->quiet)
         print_banner(&config);
+    if (geteuid() == 0 && config.run_as_user.n > 0)
+        settings.user = mem_strndup(config.run_as_user.p, config.run_as_user.n);
     config_done(&config);
     buf_done(&error);
-    return supervisor_run(&settings);
+    int e = privilege_keep_supervising();
+    if (e < 0)
+        fprintf(stderr, "cc-proxy: cannot give up privileges: %s\n", strerror(-e));
+    return e < 0 ? 1 : supervisor_run(&settings);
 }
 
 static int run_check(const struct options *o)
@@ -170,6 +176,8 @@ static int run_mock(const struct options *o)
         .tokens_per_second = o->tokens_per_second,
         .ready_fd = o->ready_fd == OPTIONS_UNSET ? -1 : (int)o->ready_fd,
         .quiet = o->quiet,
+        .drop_privileges = true,
+        .user = o->user,
     };
     if (o->with_parent)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -227,5 +235,6 @@ int main(int argc, char **argv)
     int e = options_parse(name, argc - 1 - named, argv + 1 + named, &o);
     if (e != 0)
         return e < 0 ? 2 : 0;
+    privilege_core_files(false);
     return command->run(&o);
 }

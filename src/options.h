@@ -24,7 +24,7 @@ struct options {
     struct config_option settings[OPTIONS_SETTINGS_MAX];
     size_t settings_n;
     bool simulator, quiet, with_parent;
-    const char *host, *tls_cert, *tls_key;
+    const char *host, *tls_cert, *tls_key, *user;
     uint64_t port;
     double tokens_per_second;
     uint64_t ready_fd; /* OPTIONS_UNSET: none */

@@ -2,6 +2,7 @@
 
 #include "adapter.h"
 #include "arena.h"
+#include "privilege.h"
 #include "sockets.h"
 #include "tls.h"
 #include "upstreams.h"
@@ -74,10 +75,23 @@ int sources_print(const struct config *config, const char *model, struct buf *ou
     return with_upstreams(config, print, &p, ret_error);
 }
 
+static int check_user(const struct config *c, struct buf *ret_error)
+{
+    struct privilege_user user;
+    struct buf why CLEANUP(buf_done);
+    buf_init(&why, 1024);
+    int e = c->run_as_user.n > 0 ? privilege_find_user(c->run_as_user, &user, &why) : 0;
+    if (e < 0)
+        buf_addf(ret_error, "RUN_AS_USER: " STR_FMT, STR_ARG(buf_str(&why)));
+    return e;
+}
+
 static int check_parts(const struct config *c, struct buf *ret_error, bool *ret_adapters)
 {
     struct adapter_set *set = NULL;
     int e = sockets_check(c, ret_error);
+    if (e == 0)
+        e = check_user(c, ret_error);
     if (e == 0)
         e = with_upstreams(c, check_only, NULL, ret_error);
     if (e == 0)

@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "mem.h"
 #include "notify.h"
+#include "privilege.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "upstreams.h"
@@ -64,6 +65,12 @@ static void log_warnings(const struct config *c)
         log_write(debug ? LOG_DEBUG : LOG_WARNING, "configuration_note",
                   F("note", str_slice(line, from, line.n)));
     }
+    bool root = geteuid() == 0;
+    if (root != (c->run_as_user.n > 0))
+        log_write(LOG_WARNING, "configuration_note",
+                  F("note", root ? "started as root, and RUN_AS_USER is not set: workers are root, "
+                                   "without its capabilities"
+                                 : "RUN_AS_USER has no effect: only root can become another user"));
     bool keyless = c->anthropic_api_key.n == 0 || c->openai_api_key.n == 0;
     if (c->proxy_api_keys.n > 0 && keyless)
         log_write(LOG_WARNING, "configuration_note",
@@ -144,6 +151,7 @@ static void generation_serves(struct supervisor *s)
         log_write(LOG_INFO, "reload_complete", F("generation", s->generation));
     }
     s->config = s->pending;
+    privilege_core_files(s->config.core_dumps);
     notify_ready(&s->notify);
     if (!timeout_armed(&s->respawn)) /* one may have died while others were starting */
         timeout_set(&s->loop, &s->respawn, 0);
@@ -308,7 +316,7 @@ static void on_simulator_exit(uv_process_t *process, int64_t status, int signal)
 static int start_simulator(struct supervisor *s)
 {
     int fds[2];
-    char text[16] = "";
+    char text[16] = "", *user = (char *)(uintptr_t)s->settings->user;
     if (pipe2(fds, O_CLOEXEC) < 0)
         return 0;
     char *args[] = { (char *)(uintptr_t)s->settings->binary,
@@ -319,6 +327,8 @@ static int start_simulator(struct supervisor *s)
                      "3",
                      "--quiet",
                      "--with-parent",
+                     user != NULL ? "--user" : NULL,
+                     user,
                      NULL };
     s->simulator.data = s;
     int e = spawn(&s->loop.uv, &s->simulator, args, &fds[1], 1, s->settings->sources.environment,

@@ -24,6 +24,7 @@ struct supervisor_settings {
     struct sources sources;
     bool simulator;     /* start one and use it as upstream */
     const char *binary; /* path of this program */
+    const char *user;   /* of the simulator, when we are root; NULL: none is set */
 };
 
 int supervisor_run(struct supervisor_settings *settings);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "listener.h"
 #include "mock_answer.h"
 #include "mock_exchange.h"
+#include "privilege.h"
 #include "tls.h"
 
 /* Generous: the simulator must not be what a test of the proxy's limits runs into. */
@@ -119,6 +121,17 @@ static void serve(const struct mock_settings *settings, int fd, SSL_CTX *tls)
     mock_records_clear(&mock.records);
 }
 
+static int drop_privileges(const struct mock_settings *settings, struct buf *error)
+{
+    struct privilege_user user;
+    if (!settings->drop_privileges)
+        return 0;
+    int e = settings->user != NULL ? privilege_find_user(str_of(settings->user), &user, error) : 0;
+    if (e == 0 && (e = privilege_drop(settings->user != NULL ? &user : NULL)) < 0)
+        buf_addf(error, "cannot give up privileges: %s", strerror(-e));
+    return e;
+}
+
 int mock_run(const struct mock_settings *settings)
 {
     struct buf error;
@@ -128,6 +141,8 @@ int mock_run(const struct mock_settings *settings)
     raise_fd_limit();
     buf_init(&error, 4096);
     int e = open_all(settings, &fd, &tls, &error);
+    if (e == 0)
+        e = drop_privileges(settings, &error);
     if (e < 0)
         fprintf(stderr, "cc-proxy mock: %.*s\n", STR_ARG(buf_str(&error)));
     else

@@ -32,6 +32,8 @@ struct mock_settings {
     double tokens_per_second;                 /* 0: as fast as possible */
     int ready_fd;                             /* -1: none */
     bool quiet;                               /* no start line on stdout */
+    bool drop_privileges;                     /* before it serves; then for good */
+    const char *user;                         /* to become then; NULL: stay the same */
 };
 
 int mock_run(const struct mock_settings *settings);
