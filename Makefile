@@ -36,6 +36,7 @@ fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
 	@tools/fuzz $(SECONDS) $(HARNESS)
 
 bench: build ## speed, memory and latency next to nginx, HAProxy, nghttpx: a table, build/bench.json
+	@cmake --build build/release --target bench_traffic
 	@bench/bench.py
 
 lint: ## style, format, static analysis, and a clang build

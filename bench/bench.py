@@ -11,20 +11,31 @@ and client, and wrk.
 
 import argparse
 import json
+import resource
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import figures_latency
+import figures_memory
 import figures_request
+import figures_stream
 import measure
 import yardsticks
 
 GROUPS = {
     "request": figures_request.request,
     "convert": figures_request.convert,
+    "sse": figures_stream.sse,
+    "sse_convert": figures_stream.sse_convert,
     "h2": figures_request.h2,
+    "latency": figures_latency.latency,
+    "first_event": figures_latency.first_event,
     "body": figures_request.body,
+    "memory": figures_memory.memory,
+    "cancel": figures_latency.cancel,
+    "start": figures_latency.start,
 }
 PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "nghttpx": "nghttp2-proxy",
             "h2load": "nghttp2-client", "wrk": "wrk"}
@@ -45,6 +56,10 @@ def options():
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if missing:
         sys.exit(f"bench: these packages are missing: {' '.join(missing)}")
+    if not yardsticks.TRAFFIC.exists():
+        sys.exit("bench: build cc-proxy and bench_traffic first, as make bench does")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if a.quick:
         a.rounds, a.seconds = 3, 1
     return a

@@ -18,6 +18,13 @@ enum session_delta {
     SESSION_DELTA_COUNT,
 };
 
+/* Pieces of a stream: what begins it, one event of it, what ends it. */
+enum session_piece {
+    SESSION_BEGIN,
+    SESSION_DELTA,
+    SESSION_END,
+};
+
 /* A request of about this many bytes: 40 tools, then turns of prose (CJK too), code, calls with
  * long arguments and their results.  The same seed gives the same bytes. */
 void session_request(enum protocol p, uint64_t seed, size_t bytes, struct buf *out);
@@ -25,5 +32,7 @@ void session_request(enum protocol p, uint64_t seed, size_t bytes, struct buf *o
 void session_tiny(enum protocol p, size_t messages, struct buf *out);
 /* A whole stream, as an upstream sends it, with this many deltas in one part. */
 void session_stream(enum protocol p, enum session_delta kind, size_t deltas, struct buf *out);
+/* One piece of it; the bytes are constant. */
+struct str session_piece(enum protocol p, enum session_delta kind, enum session_piece piece);
 
 #endif

@@ -80,6 +80,15 @@ static const struct shape shapes[PROTOCOL_COUNT][SESSION_DELTA_COUNT] = {
     },
 };
 
+struct str session_piece(enum protocol p, enum session_delta kind, enum session_piece piece)
+{
+    const struct shape *s = &shapes[p][kind];
+    const char *pieces[] = {
+        [SESSION_BEGIN] = s->begin, [SESSION_DELTA] = s->delta, [SESSION_END] = s->end
+    };
+    return str_of(pieces[piece]);
+}
+
 void session_stream(enum protocol p, enum session_delta kind, size_t deltas, struct buf *out)
 {
     const struct shape *s = &shapes[p][kind];

@@ -34,6 +34,19 @@ def wait_port(port):
         time.sleep(0.02)
 
 
+class Talker(subprocess.Popen):
+    """A subcommand of bench_traffic that answers each line with a line of numbers."""
+
+    def __init__(self, *args):
+        super().__init__([TRAFFIC, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         text=True, bufsize=1)
+        self.port = int(self.stdout.readline()) if args[0] == "upstream" else None
+
+    def ask(self):
+        self.stdin.write("\n")
+        return [int(n) for n in self.stdout.readline().split()]
+
+
 class Bench:
     """A run: its options, a folder, and the programs that it has started."""
 
@@ -46,13 +59,14 @@ class Bench:
         self.number += 1
         return self.folder / f"{self.number}-{name}"
 
-    def start(self, name, port, command, stdout=None):
+    def start(self, name, port, command, stdout=None, wait=True):
         errors = self.path(f"{name}.err")
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                    stdout=stdout or subprocess.DEVNULL, stderr=open(errors, "wb"))
         self.programs.append(process)
         process.port = port
-        wait_port(port)
+        if wait:
+            wait_port(port)
         if process.poll() is not None:
             sys.exit(f"{name} did not start: {errors.read_text()}")
         return process
@@ -68,6 +82,15 @@ class Bench:
                 p.kill()
                 p.wait()
             self.programs.remove(p)
+
+    def talk(self, *args):
+        self.programs.append(Talker(*args))
+        return self.programs[-1]
+
+    def traffic(self, *args):
+        """Runs bench_traffic to its end; what it prints."""
+        return subprocess.run([TRAFFIC, *map(str, args)], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
 
     def certificate(self):
         """A certificate for localhost and its key: (file, file)."""
@@ -145,7 +168,7 @@ backend b
             f"--cacert={self.certificate()[0]}", "--accesslog-file=/dev/null",
             "--frontend-http2-max-concurrent-streams=1000", "--errorlog-file=/dev/null"])
 
-    def cc_proxy(self, upstream, tls=False, **settings):
+    def cc_proxy(self, upstream, tls=False, wait=True, **settings):
         """With production defaults and one worker, its log in a file."""
         port = free_port()
         scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
@@ -157,8 +180,8 @@ backend b
         command = [BINARY, "serve", "--env-file", "/dev/null"]
         for name, value in values.items():
             command += ["--set", f"{name}={value}"]
-        started = self.start("cc-proxy", port, command, open(self.path("log"), "wb"))
-        while len(found := processes(started.pid)) < 2:
+        started = self.start("cc-proxy", port, command, open(self.path("log"), "wb"), wait)
+        while wait and len(processes(started.pid)) < 2:
             time.sleep(0.01)
-        started.worker = found[1]
+        started.worker = processes(started.pid)[1] if wait else None
         return started

@@ -1,0 +1,111 @@
+"""Memory of a worker: idle, per open stream that is silent, per stream that its client does not read."""
+
+import socket
+import ssl
+import time
+
+import measure
+from figures_request import MESSAGES_REPLY, post, request_body
+from figures_stream import open_streams, request_file
+from measure import Figure
+
+STREAMS, STALLED = 1000, 100
+SILENT, FLOOD = 0.0001, 0  # events per second
+MANY = {"HTTP_MAX_CONNECTIONS": 2000}
+
+
+def heap_kib(pid):
+    return measure.memory_kib(pid, "status", "RssAnon")
+
+
+def idle_worker(bench):
+    """Of its own, after one request; pages of files that only it has mapped count too."""
+    up = bench.upstream(MESSAGES_REPLY)
+    values, heaps = [], []
+    for _ in range(bench.options.rounds):
+        own = bench.cc_proxy(up.port)
+        post(own.port, request_body(1200))
+        values.append(measure.memory_kib(own.worker, "smaps_rollup", "Private_Clean",
+                                         "Private_Dirty") / 1024)
+        heaps.append(heap_kib(own.worker) / 1024)
+        bench.stop(own)
+    yield Figure("Idle worker: private memory", sorted(values)[len(values) // 2], "MiB", 4,
+                 rounds=values)
+    yield Figure("  of which heap and stacks", sorted(heaps)[len(heaps) // 2], "MiB", rounds=heaps)
+
+
+def settled(pid):
+    """The heap, when it has stopped to change."""
+    before = -1
+    while (now := heap_kib(pid)) != before:
+        before = now
+        time.sleep(1)
+    return now
+
+
+def grown(bench, pid, port, count, *more):
+    """KiB of heap per stream that is open."""
+    file = request_file(bench, request_body(2048, stream=True))
+    one = open_streams(bench, port, file, 1)  # what is made once is there
+    before = settled(pid)
+    clients = open_streams(bench, port, file, count, *more)
+    value = (settled(pid) - before) / count
+    if clients.ask()[2]:
+        raise SystemExit("streams have ended")
+    bench.stop(clients, one)
+    return value
+
+
+def grown_tls(bench, program, count):
+    request = request_file(bench, request_body(2048, stream=True)).read_bytes()
+    trust = ssl.create_default_context(cafile=bench.certificate()[0])
+    before, clients = settled(program.worker), []
+    for _ in range(count):
+        s = trust.wrap_socket(socket.create_connection(("127.0.0.1", program.port)),
+                              server_hostname="localhost")
+        s.sendall(request)
+        clients.append(s)
+    for s in clients:
+        s.recv(1)
+    value = (settled(program.worker) - before) / count
+    for s in clients:
+        s.close()
+    return value
+
+
+def per_stream(bench):
+    up = bench.talk("upstream", 0, "messages", SILENT, -1)
+    own = bench.cc_proxy(up.port, **MANY)
+    yield Figure("Idle stream, passed through", grown(bench, own.worker, own.port, STREAMS), "KiB", 4)
+    cert, key = bench.certificate()
+    tls = bench.cc_proxy(up.port, TLS_CERT_FILE=cert, TLS_KEY_FILE=key, **MANY)
+    yield Figure("Idle stream, TLS to the client", grown_tls(bench, tls, STREAMS), "KiB", 24)
+    for name, program in (("HAProxy", bench.haproxy(up.port)), ("nginx", bench.nginx_proxy(up.port))):
+        pid = measure.processes(program.pid)[-1]
+        value = grown(bench, pid, program.port, STREAMS)
+        yield Figure(f"  the same, clear: {name}", value, "KiB")
+    chat = bench.talk("upstream", 0, "chat", SILENT, -1)
+    own = bench.cc_proxy(chat.port, ANTHROPIC_PROTOCOLS="chat", **MANY)
+    yield Figure("Idle stream, Chat → Messages", grown(bench, own.worker, own.port, STREAMS), "KiB", 8)
+
+
+def stalled(bench):
+    for name, protocol in (("passed through", "messages"), ("Chat → Messages", "chat")):
+        up = bench.talk("upstream", 0, protocol, FLOOD, -1)
+        own = bench.cc_proxy(up.port, ANTHROPIC_PROTOCOLS=protocol, **MANY)
+        file = request_file(bench, request_body(2048, stream=True))
+        before = settled(own.worker)
+        clients = open_streams(bench, own.port, file, STALLED, "stall")
+        value = (settled(own.worker) - before) / STALLED
+        sent = up.ask()[0]
+        time.sleep(1)
+        if up.ask()[0] != sent:
+            raise SystemExit("the upstream still sends")
+        bench.stop(clients, own, up)
+        yield Figure(f"Stalled reader, {name}", value, "KiB", 64)
+
+
+def memory(bench):
+    yield from idle_worker(bench)
+    yield from per_stream(bench)
+    yield from stalled(bench)
