@@ -25,16 +25,6 @@ void buf_clear(struct buf *b)
     buf_done(b);
 }
 
-size_t buf_len(const struct buf *b)
-{
-    return b->to - b->from;
-}
-
-struct str buf_str(const struct buf *b)
-{
-    return (struct str){ b->p != NULL ? b->p + b->from : NULL, b->to - b->from };
-}
-
 char *buf_reserve(struct buf *b, size_t n)
 {
     size_t len = b->to - b->from;
@@ -68,10 +58,8 @@ void buf_commit(struct buf *b, size_t n)
     b->to += n;
 }
 
-void buf_add(struct buf *b, struct str s)
+void buf_add_slow(struct buf *b, struct str s)
 {
-    if (s.n == 0)
-        return;
     char *at = buf_reserve(b, s.n);
     if (at == NULL)
         return;
@@ -79,24 +67,10 @@ void buf_add(struct buf *b, struct str s)
     b->to += s.n;
 }
 
-void buf_add_byte(struct buf *b, char c)
-{
-    bool fits = b->to < b->cap && !b->overflow && b->to - b->from < b->limit_bytes;
-    if (fits)
-        b->p[b->to++] = c;
-    else
-        buf_add(b, (struct str){ &c, 1 });
-}
-
 void buf_add_u64(struct buf *b, uint64_t n)
 {
-    char digits[20];
-    size_t i = sizeof(digits);
-    do {
-        digits[--i] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    buf_add(b, (struct str){ digits + i, sizeof(digits) - i });
+    char digits[STR_U64_MAX];
+    buf_add(b, str_u64(n, digits));
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "must.h"
 #include "str.h"
@@ -33,11 +34,35 @@ void buf_init(struct buf *b, size_t limit_bytes);
 void buf_done(struct buf *b);
 void buf_clear(struct buf *b); /* empties it, frees the memory, clears overflow */
 
-size_t buf_len(const struct buf *b);
-struct str buf_str(const struct buf *b);
+static inline size_t buf_len(const struct buf *b)
+{
+    return b->to - b->from;
+}
 
-void buf_add(struct buf *b, struct str s);
-void buf_add_byte(struct buf *b, char c);
+static inline struct str buf_str(const struct buf *b)
+{
+    return (struct str){ b->p != NULL ? b->p + b->from : NULL, b->to - b->from };
+}
+
+void buf_add_slow(struct buf *b, struct str s); /* buf_add() when there is no room */
+
+static inline void buf_add(struct buf *b, struct str s)
+{
+    if (s.n == 0)
+        return;
+    if (s.n > b->cap - b->to || b->overflow || b->to - b->from + s.n > b->limit_bytes) {
+        buf_add_slow(b, s);
+        return;
+    }
+    memcpy(b->p + b->to, s.p, s.n);
+    b->to += s.n;
+}
+
+static inline void buf_add_byte(struct buf *b, char c)
+{
+    buf_add(b, (struct str){ &c, 1 });
+}
+
 void buf_add_u64(struct buf *b, uint64_t n); /* decimal */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -4,25 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct str str_of(const char *cstr)
-{
-    return (struct str){ cstr, cstr != NULL ? strlen(cstr) : 0 };
-}
-
-struct str str_slice(struct str s, size_t from, size_t to)
-{
-    if (to > s.n)
-        to = s.n;
-    if (from > to)
-        from = to;
-    return (struct str){ s.p != NULL ? s.p + from : NULL, to - from };
-}
-
-unsigned char str_lower_byte(unsigned char c)
-{
-    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
-}
-
 static bool same_nocase(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -31,19 +12,9 @@ static bool same_nocase(const char *a, const char *b, size_t n)
     return true;
 }
 
-bool str_eq(struct str a, struct str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 bool str_eq_nocase(struct str a, struct str b)
 {
     return a.n == b.n && same_nocase(a.p, b.p, a.n);
-}
-
-bool str_starts(struct str s, struct str prefix)
-{
-    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 bool str_starts_nocase(struct str s, struct str prefix)
@@ -63,12 +34,6 @@ int str_cmp(struct str a, struct str b)
     if (c != 0)
         return c;
     return (a.n > b.n) - (a.n < b.n);
-}
-
-size_t str_index(struct str s, char c)
-{
-    const char *hit = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
-    return hit != NULL ? (size_t)(hit - s.p) : s.n;
 }
 
 size_t str_find(struct str s, struct str needle)
@@ -145,6 +110,16 @@ bool str_glob(struct str pattern, struct str s)
     while (p < pattern.n && pattern.p[p] == '*')
         p++;
     return p == pattern.n;
+}
+
+struct str str_u64(uint64_t n, char digits[STR_U64_MAX])
+{
+    size_t i = STR_U64_MAX;
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    return (struct str){ digits + i, STR_U64_MAX - i };
 }
 
 int str_to_u64(struct str s, uint64_t *ret_n)

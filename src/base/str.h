@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "must.h"
 
@@ -28,12 +29,37 @@ struct str {
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p
 
-struct str str_of(const char *cstr);                        /* NULL gives the empty str */
-struct str str_slice(struct str s, size_t from, size_t to); /* clamped to s */
+/* NULL gives the empty str. */
+static inline struct str str_of(const char *cstr)
+{
+    return (struct str){ cstr, cstr != NULL ? strlen(cstr) : 0 };
+}
 
-bool str_eq(struct str a, struct str b);
+/* Clamped to s. */
+static inline struct str str_slice(struct str s, size_t from, size_t to)
+{
+    if (to > s.n)
+        to = s.n;
+    if (from > to)
+        from = to;
+    return (struct str){ s.p != NULL ? s.p + from : NULL, to - from };
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline unsigned char str_lower_byte(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
+}
+
 bool str_eq_nocase(struct str a, struct str b);
-bool str_starts(struct str s, struct str prefix);
+static inline bool str_starts(struct str s, struct str prefix)
+{
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
 bool str_starts_nocase(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_contains(struct str s, struct str needle);
@@ -41,7 +67,11 @@ bool str_contains_nocase(struct str s, struct str needle);
 int str_cmp(struct str a, struct str b); /* as memcmp, shorter first */
 
 /* Index of the first c, or s.n. */
-size_t str_index(struct str s, char c);
+static inline size_t str_index(struct str s, char c)
+{
+    const char *hit = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+    return hit != NULL ? (size_t)(hit - s.p) : s.n;
+}
 /* Index of the first needle, or s.n; an empty needle is at 0. */
 size_t str_find(struct str s, struct str needle);
 
@@ -54,13 +84,15 @@ bool str_next(struct str *rest, char sep, struct str *ret_part);
 /* Shell-like match, case-insensitive: '*' any run, '?' one byte. */
 bool str_glob(struct str pattern, struct str s);
 
+/* n in decimal, written to the end of digits, where the result lives. */
+enum { STR_U64_MAX = 20 };
+struct str str_u64(uint64_t n, char digits[STR_U64_MAX]);
+
 /* Whole-string decimal numbers.  -EINVAL when s is not one, -ERANGE when it
  * does not fit.  No sign, no space, no other base. */
 int str_to_u64(struct str s, uint64_t *ret_n) MUST_CHECK;
 /* As strtod with a leading '-', digits, '.', exponent; whole string. */
 int str_to_double(struct str s, double *ret_x) MUST_CHECK;
-
-unsigned char str_lower_byte(unsigned char c);
 
 /* Equality in a time that depends on the lengths only; for secrets. */
 bool str_eq_secret(struct str a, struct str b);
