@@ -100,12 +100,27 @@ struct str arena_lower(struct arena *a, struct str s)
 
 struct str arena_cat(struct arena *a, struct str x, struct str y)
 {
-    char *p = arena_alloc(a, x.n + y.n + 1, 1, 1);
-    if (x.n > 0)
-        memcpy(p, x.p, x.n);
-    if (y.n > 0)
-        memcpy(p + x.n, y.p, y.n);
-    return (struct str){ p, x.n + y.n };
+    return arena_join(a, x, y);
+}
+
+struct str arena_cat_all(struct arena *a, const struct str *parts, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += parts[i].n;
+    char *p = arena_alloc(a, bytes + 1, 1, 1), *to = p;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].n > 0)
+            memcpy(to, parts[i].p, parts[i].n);
+        to += parts[i].n;
+    }
+    return (struct str){ p, bytes };
+}
+
+struct str arena_u64(struct arena *a, uint64_t n)
+{
+    char digits[STR_U64_MAX];
+    return arena_str(a, str_u64(n, digits));
 }
 
 struct str arena_printf(struct arena *a, const char *fmt, ...)

@@ -15,6 +15,7 @@
 #define ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "must.h"
 #include "str.h"
@@ -40,6 +41,12 @@ struct str arena_str(struct arena *a, struct str s);   /* a copy */
 char *arena_cstr(struct arena *a, struct str s);       /* a copy with NUL */
 struct str arena_lower(struct arena *a, struct str s); /* ASCII lower-case copy */
 struct str arena_cat(struct arena *a, struct str x, struct str y);
+struct str arena_cat_all(struct arena *a, const struct str *parts, size_t n);
+/* All of the strs given, one behind the other: arena_join(a, S("["), x, S("]")). */
+#define arena_join(a, ...)                                  \
+    arena_cat_all((a), (const struct str[]){ __VA_ARGS__ }, \
+                  sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str))
+struct str arena_u64(struct arena *a, uint64_t n); /* decimal */
 struct str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -25,10 +25,13 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 
 static void write_framing(struct buf *out, int64_t body_bytes)
 {
-    if (body_bytes >= 0)
-        buf_addf(out, "content-length: %lld\r\n", (long long)body_bytes);
-    else if (body_bytes == -1)
+    if (body_bytes >= 0) {
+        buf_add(out, S("content-length: "));
+        buf_add_u64(out, (uint64_t)body_bytes);
+        buf_add(out, S("\r\n"));
+    } else if (body_bytes == -1) {
         buf_add(out, S("transfer-encoding: chunked\r\n"));
+    }
 }
 
 void h1_write_request(struct buf *out, const struct http_head *head, int64_t body_bytes)
@@ -55,7 +58,11 @@ void h1_write_reply(struct buf *out, int status, const struct http_headers *head
     must(body_bytes >= -3);
     must(body_bytes != -1 || client_minor > 0);
     bool no_length = status < 200 || status == 204 || status == 304;
-    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    buf_add(out, S("HTTP/1.1 "));
+    buf_add_u64(out, (uint64_t)status);
+    buf_add_byte(out, ' ');
+    buf_add(out, str_of(http_reason(status)));
+    buf_add(out, S("\r\n"));
     write_headers(out, headers);
     if (!no_length)
         write_framing(out, body_bytes);
@@ -70,10 +77,22 @@ void h1_write_reply(struct buf *out, int status, const struct http_headers *head
     buf_add(out, S("\r\n"));
 }
 
+static void write_size(struct buf *out, size_t n)
+{
+    char digits[2 * sizeof(n)];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = "0123456789abcdef"[n & 0xf];
+        n >>= 4;
+    } while (n > 0);
+    buf_add(out, (struct str){ digits + i, sizeof(digits) - i });
+    buf_add(out, S("\r\n"));
+}
+
 void h1_write_chunk(struct buf *out, struct str bytes)
 {
     must(bytes.n > 0); /* an empty chunk ends the body */
-    buf_addf(out, "%zx\r\n", bytes.n);
+    write_size(out, bytes.n);
     buf_add(out, bytes);
     buf_add(out, S("\r\n"));
 }

@@ -52,6 +52,6 @@ bool edit_remove_named(struct json_edit *e, struct json_node *object, struct str
 
 struct str edit_text_block(struct arena *a, struct str raw_string, bool cache)
 {
-    return arena_printf(a, "{\"type\":\"text\",\"text\":" STR_FMT "%s}", STR_ARG(raw_string),
-                        cache ? ",\"cache_control\":{\"type\":\"ephemeral\"}" : "");
+    return arena_join(a, S("{\"type\":\"text\",\"text\":"), raw_string,
+                      cache ? S(",\"cache_control\":{\"type\":\"ephemeral\"}}") : S("}"));
 }

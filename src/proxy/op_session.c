@@ -35,7 +35,7 @@ static bool fill_user_id(struct adapter_request *r, const struct session_key *k)
     struct str id = json_quote(r->arena, session_user_id(r->arena, k));
     if (!edit_absent(metadata))
         return json_set(e, metadata, S("user_id"), id) != NULL;
-    struct str raw = arena_printf(r->arena, "{\"user_id\":" STR_FMT "}", STR_ARG(id));
+    struct str raw = arena_join(r->arena, S("{\"user_id\":"), id, S("}"));
     return json_set(e, json_root(e), S("metadata"), raw) != NULL;
 }
 

@@ -22,8 +22,8 @@ static bool holds(struct json_edit *e, struct json_node *content, struct str tex
 static struct str pair(struct arena *a, int mode, struct str operators, struct str clients)
 {
     bool first = mode == ACTION_PREPEND;
-    return arena_printf(a, "[" STR_FMT "," STR_FMT "]", STR_ARG(first ? operators : clients),
-                        STR_ARG(first ? clients : operators));
+    return arena_join(a, S("["), first ? operators : clients, S(","), first ? clients : operators,
+                      S("]"));
 }
 
 static bool system_messages(const struct action *a, struct adapter_request *r)
@@ -37,7 +37,7 @@ static bool system_messages(const struct action *a, struct adapter_request *r)
     /* a fifth mark would make the upstream refuse the request */
     bool cache = a->cache && op_cache_marks(r) < CACHE_MARKS_MAX;
     struct str block = edit_text_block(r->arena, json_quote(r->arena, a->text), cache);
-    struct str alone = arena_printf(r->arena, "[" STR_FMT "]", STR_ARG(block));
+    struct str alone = arena_join(r->arena, S("["), block, S("]"));
     bool empty = edit_absent(system) || (string && json_string(e, system).n == 0);
     if (empty || a->mode == ACTION_REPLACE)
         return json_set(e, json_root(e), S("system"), alone) != NULL;
@@ -53,8 +53,7 @@ static struct str joined(const struct action *a, struct arena *arena, struct str
     if (old.n == 0 || a->mode == ACTION_REPLACE)
         return a->text;
     bool first = a->mode == ACTION_PREPEND;
-    return arena_printf(arena, STR_FMT "\n\n" STR_FMT, STR_ARG(first ? a->text : old),
-                        STR_ARG(first ? old : a->text));
+    return arena_join(arena, first ? a->text : old, S("\n\n"), first ? old : a->text);
 }
 
 static bool system_responses(const struct action *a, struct adapter_request *r)
@@ -104,8 +103,8 @@ static bool system_chat(const struct action *a, struct adapter_request *r)
         if (a->mode == ACTION_REPLACE && request_role_is_system(e, m))
             json_remove(e, m);
     }
-    struct str message = arena_printf(r->arena, "{\"role\":\"system\",\"content\":" STR_FMT "}",
-                                      STR_ARG(json_quote(r->arena, a->text)));
+    struct str message = arena_join(r->arena, S("{\"role\":\"system\",\"content\":"),
+                                    json_quote(r->arena, a->text), S("}"));
     return json_prepend(e, messages, message) != NULL;
 }
 

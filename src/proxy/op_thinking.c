@@ -138,14 +138,13 @@ bool op_cache_control_last(const struct action *a, struct adapter_request *r)
         return false;
     struct str mark = S("{\"type\":\"ephemeral\"}");
     if (a->ttl.n > 0)
-        mark = arena_printf(r->arena, "{\"type\":\"ephemeral\",\"ttl\":" STR_FMT "}",
-                            STR_ARG(json_quote(r->arena, a->ttl)));
+        mark = arena_join(r->arena, S("{\"type\":\"ephemeral\",\"ttl\":"),
+                          json_quote(r->arena, a->ttl), S("}"));
     if (json_type(content) == JSON_STRING && json_string(e, content).n > 0)
         return edit_replace(e, content,
-                            arena_printf(r->arena,
-                                         "[{\"type\":\"text\",\"text\":" STR_FMT
-                                         ",\"cache_control\":" STR_FMT "}]",
-                                         STR_ARG(json_raw(e, content)), STR_ARG(mark)));
+                            arena_join(r->arena, S("[{\"type\":\"text\",\"text\":"),
+                                       json_raw(e, content), S(",\"cache_control\":"), mark,
+                                       S("}]")));
     struct json_node *block = json_last(e, content);
     if (json_type(content) != JSON_ARRAY || !is_eligible(e, block))
         return false;

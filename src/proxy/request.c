@@ -354,8 +354,7 @@ static void upstream_head(struct request *r, struct http_head *head)
     struct str query = rule.converted ? S("") : r->route.query;
     *head = (struct http_head){
         .method = r->head.method,
-        .target = arena_printf(&r->work, STR_FMT STR_FMT STR_FMT, STR_ARG(r->upstream->prefix),
-                               STR_ARG(upstream_path(r)), STR_ARG(query)),
+        .target = arena_join(&r->work, r->upstream->prefix, upstream_path(r), query),
         .scheme = r->upstream->scheme,
         .authority = r->upstream->authority,
         .content_length = -1,

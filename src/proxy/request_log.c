@@ -154,8 +154,11 @@ void request_log_changes(struct request *r)
         return;
     struct buf list;
     buf_init(&list, 8192);
-    for (size_t i = 0; i < ar->changes_n; i++)
-        buf_addf(&list, "%s\"" STR_FMT "\"", i > 0 ? "," : "[", STR_ARG(ar->changes[i]));
+    for (size_t i = 0; i < ar->changes_n; i++) {
+        buf_add(&list, i > 0 ? S(",\"") : S("[\""));
+        buf_add(&list, ar->changes[i]);
+        buf_add_byte(&list, '"');
+    }
     buf_add_byte(&list, ']');
     log_write_as(LOG_INFO, logger(r), "request_transformed", F("request_id", r->id),
                  F("adapter", adapter_name(r->adapter)), log_field_json("changes", buf_str(&list)),
@@ -167,8 +170,7 @@ void request_log_changes(struct request *r)
 
 static struct str upstream_url(struct request *r)
 {
-    return arena_printf(&r->work, STR_FMT STR_FMT, STR_ARG(r->upstream->base_url),
-                        STR_ARG(r->route.path));
+    return arena_cat(&r->work, r->upstream->base_url, r->route.path);
 }
 
 void request_log_start(struct request *r)

@@ -85,7 +85,7 @@ static int canonical_path(struct str raw, struct arena *a, struct str *ret_path)
     }
     struct str path = S("");
     for (size_t i = 0; i < n; i++)
-        path = arena_printf(a, STR_FMT "/" STR_FMT, STR_ARG(path), STR_ARG(segments[i]));
+        path = arena_join(a, path, S("/"), segments[i]);
     if (n > 0 && !str_eq(segments[0], S("v1")) && is_known_rest(str_slice(path, 1, path.n)))
         path = arena_cat(a, S("/v1"), path);
     *ret_path = n > 0 ? path : S("/");
