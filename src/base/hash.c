@@ -1,6 +1,42 @@
 #include "hash.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
+
+/* Fetching an algorithm and making its state cost several times the hash: both are kept.
+ * One each per process, as everything here runs on one thread. */
+static EVP_MD_CTX *sha256;
+static EVP_MAC_CTX *hmac;
+
+static void sha256_begin(void)
+{
+    const EVP_MD *md = NULL; /* the one of before */
+    if (sha256 == NULL) {
+        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+        sha256 = EVP_MD_CTX_new();
+        must(md != NULL);
+        must(sha256 != NULL);
+    }
+    must(EVP_DigestInit_ex2(sha256, md, NULL) == 1);
+}
+
+static void hmac_begin(struct str key)
+{
+    const unsigned char *p = (const unsigned char *)(key.n > 0 ? key.p : "");
+    char name[] = "SHA256";
+    OSSL_PARAM digest[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+                            OSSL_PARAM_construct_end() };
+    bool first = hmac == NULL;
+    if (first) {
+        EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+        must(mac != NULL);
+        hmac = EVP_MAC_CTX_new(mac);
+        must(hmac != NULL);
+        EVP_MAC_free(mac);
+    }
+    must(EVP_MAC_init(hmac, p, key.n, first ? digest : NULL) == 1);
+}
 
 static void write_hex(const unsigned char *p, char *out, size_t digits)
 {
@@ -12,7 +48,18 @@ static void write_hex(const unsigned char *p, char *out, size_t digits)
 void hash_sha256(struct str s, unsigned char ret[HASH_BYTES])
 {
     unsigned n = 0;
-    must(EVP_Digest(s.n > 0 ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL) == 1);
+    sha256_begin();
+    must(EVP_DigestUpdate(sha256, s.n > 0 ? s.p : "", s.n) == 1);
+    must(EVP_DigestFinal_ex(sha256, ret, &n) == 1);
+    must(n == HASH_BYTES);
+}
+
+void hash_hmac(struct str key, struct str s, unsigned char ret[HASH_BYTES])
+{
+    size_t n = 0;
+    hmac_begin(key);
+    must(EVP_MAC_update(hmac, (const unsigned char *)(s.n > 0 ? s.p : ""), s.n) == 1);
+    must(EVP_MAC_final(hmac, ret, &n, HASH_BYTES) == 1);
     must(n == HASH_BYTES);
 }
 

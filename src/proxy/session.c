@@ -1,9 +1,5 @@
 #include "session.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <string.h>
-
 #include "hash.h"
 
 /* K of section 6: what keeps clients, or conversations, apart. */
@@ -14,7 +10,7 @@ static struct str separator(struct arena *a, const struct session_key *k)
     struct str key = hash_text(a, k->credential);
     if (k->scope == SESSION_KEY)
         return key;
-    return arena_cat(a, arena_cat(a, key, S(":")), hash_text(a, k->conversation));
+    return arena_join(a, key, S(":"), hash_text(a, k->conversation));
 }
 
 static int64_t window_of(const struct session_key *k)
@@ -26,15 +22,12 @@ static int64_t window_of(const struct session_key *k)
 
 static void derive(struct arena *a, const struct session_key *k, unsigned char digest[HASH_BYTES])
 {
-    static const char *const scopes[] = { "global", "key", "conversation" };
+    static const struct str scopes[] = { S_INIT("global"), S_INIT("key"), S_INIT("conversation") };
     must((size_t)k->scope < ARRAY_LEN(scopes));
-    unsigned n = HASH_BYTES;
-    struct str text = arena_printf(a, "cc-proxy/session/1\n" STR_FMT "\n%s\n" STR_FMT "\n%lld",
-                                   STR_ARG(k->adapter), scopes[k->scope], STR_ARG(separator(a, k)),
-                                   (long long)window_of(k));
-    must(k->secret.n <= INT32_MAX);
-    must(HMAC(EVP_sha256(), k->secret.n > 0 ? k->secret.p : "", (int)k->secret.n,
-              (const unsigned char *)text.p, text.n, digest, &n) != NULL);
+    struct str text =
+        arena_join(a, S("cc-proxy/session/1\n"), k->adapter, S("\n"), scopes[k->scope], S("\n"),
+                   separator(a, k), S("\n"), arena_u64(a, (uint64_t)window_of(k)));
+    hash_hmac(k->secret, text, digest);
 }
 
 struct str session_user_id(struct arena *a, const struct session_key *k)
@@ -44,8 +37,8 @@ struct str session_user_id(struct arena *a, const struct session_key *k)
     derive(a, k, d);
     for (size_t i = 0; i < 6; i++)
         number = number << 8 | d[i];
-    return arena_printf(a, "user_proxy_account__session_%lld-%llu", (long long)window_of(k),
-                        (unsigned long long)number);
+    return arena_join(a, S("user_proxy_account__session_"), arena_u64(a, (uint64_t)window_of(k)),
+                      S("-"), arena_u64(a, number));
 }
 
 struct str session_uuid(struct arena *a, const struct session_key *k)
@@ -55,7 +48,9 @@ struct str session_uuid(struct arena *a, const struct session_key *k)
     d[6] = (unsigned char)(0x80 | (d[6] & 0x0f));
     d[8] = (unsigned char)(0x80 | (d[8] & 0x3f));
     struct str h = hex_text(a, d, 16);
-    return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", h.p, h.p + 8, h.p + 12, h.p + 16, h.p + 20);
+    return arena_join(a, str_slice(h, 0, 8), S("-"), str_slice(h, 8, 12), S("-"),
+                      str_slice(h, 12, 16), S("-"), str_slice(h, 16, 20), S("-"),
+                      str_slice(h, 20, 32));
 }
 
 struct str session_fingerprint(struct arena *a, struct str credential)

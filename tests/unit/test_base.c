@@ -144,14 +144,62 @@ static void secrets_compare_whole(void **state)
     assert_true(str_eq_secret(S(""), S("")));
 }
 
+/* Goal: RFC 4231's cases 1, 2 and 6 (a key longer than a block), one behind the other: nothing
+ * stays of the key before; and the empty key of section 2 of RFC 2104. */
+static void hmac_is_rfc_4231(void **state)
+{
+    char eleven[20], long_key[131];
+    memset(eleven, 0x0b, sizeof(eleven));
+    memset(long_key, 0xaa, sizeof(long_key));
+    const struct {
+        struct str key, text;
+        const char *hex;
+    } rows[] = {
+        { { eleven, sizeof(eleven) },
+          S("Hi There"),
+          "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+        { S("Jefe"), S("what do ya want for nothing?"),
+          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+        { { long_key, sizeof(long_key) },
+          S("Test Using Larger Than Block-Size Key - Hash Key First"),
+          "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
+        { S(""), S(""), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad" },
+    };
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 10);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        unsigned char mac[HASH_BYTES];
+        hash_hmac(rows[i].key, rows[i].text, mac);
+        assert_true(str_eq(hex_text(&a, mac, sizeof(mac)), str_of(rows[i].hex)));
+    }
+    arena_done(&a);
+}
+
+/* Goal: parts are copied in their order, empty ones too; numbers to their last digit. */
+static void arena_joins_parts(void **state)
+{
+    struct arena a;
+    (void)state;
+    arena_init(&a, 1 << 10);
+    struct str none = { NULL, 0 };
+    assert_true(str_eq(arena_join(&a, S("["), none, S("x,"), S("y]")), S("[x,y]")));
+    assert_true(str_eq(arena_join(&a, none), S("")));
+    assert_true(str_eq(arena_u64(&a, 0), S("0")));
+    assert_true(str_eq(arena_u64(&a, UINT64_MAX), S("18446744073709551615")));
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(glob_matches_like_a_shell),
         cmocka_unit_test(numbers_are_whole_and_bounded),
         cmocka_unit_test(hashes_are_sha256),
-        cmocka_unit_test(next_splits),
+        cmocka_unit_test(hmac_is_rfc_4231),
+        cmocka_unit_test(arena_joins_parts),
         cmocka_unit_test(buf_stops_at_its_limit),
+        cmocka_unit_test(next_splits),
         cmocka_unit_test(buf_is_a_queue),
         cmocka_unit_test(arena_keeps_alignment_and_small_chunks_after_large_ones),
         cmocka_unit_test(errors_have_rows),
