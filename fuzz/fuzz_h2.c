@@ -81,12 +81,17 @@ static void on_stream_close(void *ctx, struct h2_stream *s, uint32_t error, bool
     buf_addf(&l->out, "close%d:%u ", h2_stream_id(s), error);
 }
 
-static void on_refused(void *ctx, struct h2_stream *s, int err)
+static void on_refused(void *ctx, struct h2_stream *s, enum refusal reason,
+                       const struct http_head *head)
 {
     struct log *l = ctx;
     struct http_headers none = { .n = 0 };
+    must(reason != REFUSAL_NONE);
+    must(head != NULL);
+    if (s == NULL)
+        return;
     must(!l->failed);
-    buf_addf(&l->out, "refused%d:%d ", h2_stream_id(s), err);
+    buf_addf(&l->out, "refused%d:%d ", h2_stream_id(s), (int)reason);
     l->open++;
     h2_submit_reply(s, 431, &none, true);
     h2_write(s, S("no"));

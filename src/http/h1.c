@@ -37,9 +37,17 @@ static int fail(struct h1 *c, int code, const char *why)
     return HPE_USER;
 }
 
+/* The same for what the other side did wrong: as server, a client is refused. */
+static int refuse(struct h1 *c, enum refusal reason, const char *why)
+{
+    if (c->err == 0)
+        c->refusal = reason;
+    return fail(c, refusal_row(reason)->err, why);
+}
+
 static int head_result(struct h1 *c, int e)
 {
-    return e < 0 ? fail(c, e, c->head->why) : 0;
+    return e < 0 ? refuse(c, c->head->refusal, c->head->why) : 0;
 }
 
 /* --- llhttp's callbacks --- */
@@ -48,7 +56,7 @@ static int count_extra(struct h1 *c, size_t n)
 {
     c->extra_bytes += n; /* empty ones count as framing, see body_step() */
     if (c->extra_bytes > EXTRA_BYTES_MAX)
-        return fail(c, E_BAD_REQUEST, "chunk extensions or trailers over the limit");
+        return refuse(c, REFUSAL_CHUNK_EXTRA, "chunk extensions or trailers over the limit");
     return 0;
 }
 
@@ -136,9 +144,9 @@ static int on_headers_complete(llhttp_t *p)
         return HPE_USER;
     int e = h1_head_finish(h, c->role);
     if (e < 0)
-        return fail(c, e, h->why);
+        return refuse(c, h->refusal, h->why);
     if (!framing_agrees(c, h))
-        return fail(c, E_BAD_REQUEST, "ambiguous body length");
+        return refuse(c, REFUSAL_CONTENT_LENGTH, "ambiguous body length");
     if (c->role == H1_CLIENT && h->head.status < 200)
         return interim(c, h->head.status);
 
@@ -217,6 +225,7 @@ void h1_done(struct h1 *c)
 void h1_next(struct h1 *c, struct str method)
 {
     must(c->err != 0 || c->state == H1_DONE || h1_idle(c));
+    h1_done(c); /* of a head at fault */
     restart(c);
     c->interim_replies = 0;
     c->reply_to_head = c->role == H1_CLIENT && str_eq(method, S("HEAD"));
@@ -237,12 +246,38 @@ bool h1_idle(const struct h1 *c)
     return c->state <= H1_READY_CRLF && c->interim_replies == 0;
 }
 
+enum refusal h1_refusal(const struct h1 *c)
+{
+    return c->refusal;
+}
+
+void h1_asked(const struct h1 *c, struct str *ret_method, struct str *ret_target)
+{
+    *ret_method = *ret_target = S("");
+    if (c->head != NULL)
+        h1_head_asked(c->head, ret_method, ret_target);
+}
+
 const char *h1_error_text(const struct h1 *c)
 {
     return c->error_text != NULL ? c->error_text : "";
 }
 
 /* --- reading --- */
+
+/* Of what llhttp does not take. */
+static enum refusal llhttp_reason(const struct h1 *c, llhttp_errno_t e)
+{
+    switch (e) {
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return REFUSAL_CONTENT_LENGTH;
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return REFUSAL_TRANSFER_ENCODING;
+    default:
+        return c->state == H1_BODY ? REFUSAL_CHUNK : REFUSAL_FIELD;
+    }
+}
 
 /* Gives bytes to llhttp; says how many it used. */
 static size_t run(struct h1 *c, struct str bytes)
@@ -256,7 +291,7 @@ static size_t run(struct h1 *c, struct str bytes)
         llhttp_resume(&c->parser);
         return used;
     }
-    fail(c, E_BAD_REQUEST, llhttp_get_error_reason(&c->parser));
+    refuse(c, llhttp_reason(c, e), llhttp_get_error_reason(&c->parser));
     return 0;
 }
 
@@ -269,7 +304,7 @@ static size_t ready_step(struct h1 *c, char first)
         else if (c->state == H1_READY_CR && first == '\n')
             c->state = H1_READY_CRLF;
         else
-            fail(c, E_BAD_REQUEST, "empty line before the request");
+            refuse(c, REFUSAL_REQUEST_LINE, "empty line before the request");
         return 1;
     }
     c->head = h1_head_new(c->limits);
@@ -282,7 +317,7 @@ static size_t request_line_step(struct h1 *c, struct str bytes)
     size_t used = 0;
     int e = h1_head_line(c->head, bytes, &used);
     if (e < 0) {
-        fail(c, e, c->head->why);
+        refuse(c, c->head->refusal, c->head->why);
     } else if (e > 0) {
         c->state = H1_FIELDS;
         run(c, c->head->head.minor > 0 ? S("GET / HTTP/1.1\r\n") : S("GET / HTTP/1.0\r\n"));
@@ -308,7 +343,7 @@ static size_t head_step(struct h1 *c, struct str bytes)
     struct h1_head *h = c->head;
     size_t room = c->limits->header_bytes - h->raw_bytes;
     if (room == 0) {
-        fail(c, E_HEADERS_TOO_LARGE, "header over the limit");
+        refuse(c, REFUSAL_HEAD_SIZE, "header over the limit");
         return 0;
     }
     bytes = str_slice(bytes, 0, room);
@@ -329,7 +364,7 @@ static size_t body_step(struct h1 *c, struct str bytes)
     c->framing_bytes += bytes.n; /* on_body() sets it back */
     size_t used = run(c, bytes);
     if (c->state == H1_BODY && c->framing_bytes > FRAMING_BYTES_MAX + bytes.n)
-        fail(c, E_BAD_REQUEST, "chunk framing over the limit");
+        refuse(c, REFUSAL_CHUNK_EXTRA, "chunk framing over the limit");
     return used;
 }
 
@@ -362,12 +397,7 @@ ssize_t h1_feed(struct h1 *c, struct str bytes)
         if (c->state == H1_INTERIM)
             restart(c);
     }
-    if (c->err != 0) {
-        h1_head_free(c->head);
-        c->head = NULL;
-        return c->err;
-    }
-    return (ssize_t)used;
+    return c->err != 0 ? c->err : (ssize_t)used;
 }
 
 int h1_eof(struct h1 *c)

@@ -36,6 +36,7 @@
 #include "buf.h"
 #include "http.h"
 #include "must.h"
+#include "refusal.h"
 #include "str.h"
 
 enum h1_role { H1_SERVER /* reads requests */, H1_CLIENT /* reads replies */ };
@@ -58,6 +59,7 @@ struct h1 {
     enum h1_role role;
     int state; /* enum h1_state in h1.c */
     int err;
+    enum refusal refusal; /* server role: of err */
     const char *error_text;
     const struct h1_handler *handler;
     void *ctx;
@@ -87,6 +89,10 @@ int h1_eof(struct h1 *c) MUST_CHECK;
 bool h1_keep_alive(const struct h1 *c);
 bool h1_idle(const struct h1 *c); /* no byte of a message has been read since h1_next */
 const char *h1_error_text(const struct h1 *c);
+enum refusal h1_refusal(const struct h1 *c); /* server role, after an error */
+/* server role: what has been read of the method and target of a head that is not complete,
+ * whether or not it is at fault; they live until the next call. */
+void h1_asked(const struct h1 *c, struct str *ret_method, struct str *ret_target);
 
 /* --- writing --- */
 

@@ -45,10 +45,11 @@ void h1_head_free(struct h1_head *h)
     free(h);
 }
 
-static int refuse(struct h1_head *h, int code, const char *why)
+static int refuse(struct h1_head *h, enum refusal reason, const char *why)
 {
+    h->refusal = reason;
     h->why = why;
-    return code;
+    return refusal_row(reason)->err;
 }
 
 static struct str text_at(const struct h1_head *h, size_t at, size_t n)
@@ -62,7 +63,7 @@ static int check_method(struct h1_head *h)
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         if (str_eq(method, methods[i]))
             return 0;
-    return refuse(h, E_METHOD, "unknown method");
+    return refuse(h, REFUSAL_METHOD, "unknown method");
 }
 
 static bool is_digit(char c)
@@ -74,14 +75,14 @@ static int check_version(struct h1_head *h)
 {
     struct str v = text_at(h, h->method_n + h->target_n, h->version_n);
     if (!str_starts_nocase(v, S("HTTP/")))
-        return refuse(h, E_NOT_HTTP, "no HTTP version in the request line");
+        return refuse(h, REFUSAL_NOT_HTTP, "no HTTP version in the request line");
     if (v.n != VERSION_BYTES || !str_starts(v, S("HTTP/")) || !is_digit(v.p[5]) || v.p[6] != '.' ||
         !is_digit(v.p[7]))
-        return refuse(h, E_BAD_REQUEST, "malformed request line");
+        return refuse(h, REFUSAL_REQUEST_LINE, "malformed request line");
     h->head.major = v.p[5] - '0';
     h->head.minor = v.p[7] - '0';
     if (h->head.major != 1 || h->head.minor > 1)
-        return refuse(h, E_HTTP_VERSION, "neither HTTP/1.0 nor HTTP/1.1");
+        return refuse(h, REFUSAL_VERSION, "neither HTTP/1.0 nor HTTP/1.1");
     return check_method(h);
 }
 
@@ -89,12 +90,12 @@ static int method_byte(struct h1_head *h, char c)
 {
     if (c == ' ') {
         h->part = H1_TARGET;
-        return h->method_n > 0 ? 0 : refuse(h, E_BAD_REQUEST, "empty method");
+        return h->method_n > 0 ? 0 : refuse(h, REFUSAL_REQUEST_LINE, "empty method");
     }
     if (!http_name_ok((struct str){ &c, 1 }))
-        return refuse(h, E_BAD_REQUEST, "bad byte in the method");
+        return refuse(h, REFUSAL_REQUEST_LINE, "bad byte in the method");
     if (++h->method_n > METHOD_BYTES_MAX)
-        return refuse(h, E_METHOD, "unknown method");
+        return refuse(h, REFUSAL_METHOD, "unknown method");
     buf_add_byte(&h->text, c);
     return 0;
 }
@@ -106,11 +107,11 @@ static int target_byte(struct h1_head *h, char c)
         return 0;
     }
     if ((c == '\r' || c == '\n') && h->target_n > 0)
-        return refuse(h, E_HTTP_VERSION, "no HTTP version in the request line");
+        return refuse(h, REFUSAL_VERSION, "no HTTP version in the request line");
     if (c <= ' ' || c >= 0x7f)
-        return refuse(h, E_BAD_REQUEST, "bad byte in the request target");
+        return refuse(h, REFUSAL_TARGET, "bad byte in the request target");
     if (++h->target_n > h->limits->target_bytes)
-        return refuse(h, E_URI_TOO_LONG, "request target over the limit");
+        return refuse(h, REFUSAL_TARGET_SIZE, "request target over the limit");
     buf_add_byte(&h->text, c);
     return 0;
 }
@@ -122,7 +123,7 @@ static int version_byte(struct h1_head *h, char c)
         return check_version(h);
     }
     if (c <= ' ' || ++h->version_n > VERSION_BYTES)
-        return refuse(h, E_BAD_REQUEST, "malformed request line");
+        return refuse(h, REFUSAL_REQUEST_LINE, "malformed request line");
     buf_add_byte(&h->text, c);
     return 0;
 }
@@ -143,7 +144,7 @@ int h1_head_line(struct h1_head *h, struct str bytes, size_t *ret_used)
             break;
         case H1_LINE_END:
             if (bytes.p[i] != '\n')
-                return refuse(h, E_BAD_REQUEST, "malformed request line");
+                return refuse(h, REFUSAL_REQUEST_LINE, "malformed request line");
             *ret_used = i + 1;
             return 1;
         }
@@ -158,10 +159,10 @@ static int field_piece(struct h1_head *h, struct str piece, size_t *n)
 {
     struct h1_field *f = &h->fields[h->fields_n];
     if (piece.n > h->limits->field_bytes - f->name_n - f->value_n)
-        return refuse(h, E_HEADERS_TOO_LARGE, "header field over the limit");
+        return refuse(h, REFUSAL_FIELD_SIZE, "header field over the limit");
     buf_add(&h->text, piece);
     *n += piece.n;
-    return h->text.overflow ? refuse(h, E_HEADERS_TOO_LARGE, "header over the limit") : 0;
+    return h->text.overflow ? refuse(h, REFUSAL_HEAD_SIZE, "header over the limit") : 0;
 }
 
 /* The field being read. */
@@ -179,7 +180,7 @@ static struct h1_field *open_field(struct h1_head *h)
 int h1_head_name(struct h1_head *h, struct str piece)
 {
     if (h->fields_n == h->limits->fields_max)
-        return refuse(h, E_HEADERS_TOO_LARGE, "too many header fields");
+        return refuse(h, REFUSAL_FIELD_COUNT, "too many header fields");
     struct h1_field *f = open_field(h);
     if (f->name_n == 0)
         f->name_at = buf_len(&h->text);
@@ -204,18 +205,18 @@ int h1_head_field_end(struct h1_head *h)
     for (size_t i = 0; i < f->name_n; i++)
         name[i] = (char)str_lower_byte((unsigned char)name[i]);
     if (!http_name_ok(text_at(h, f->name_at, f->name_n)))
-        return refuse(h, E_BAD_REQUEST, "bad header name");
+        return refuse(h, REFUSAL_FIELD, "bad header name");
     if (!http_value_ok(text_at(h, f->value_at, f->value_n)))
-        return refuse(h, E_BAD_REQUEST, "control byte in a header value");
+        return refuse(h, REFUSAL_FIELD, "control byte in a header value");
     return 0;
 }
 
 static int take_length(struct h1_head *h, struct str value)
 {
     if (h->has_length)
-        return refuse(h, E_BAD_REQUEST, "more than one Content-Length");
+        return refuse(h, REFUSAL_CONTENT_LENGTH, "more than one Content-Length");
     if (http_content_length(value, &h->head.content_length) < 0)
-        return refuse(h, E_BAD_REQUEST, "bad Content-Length");
+        return refuse(h, REFUSAL_CONTENT_LENGTH, "bad Content-Length");
     h->has_length = true;
     return 0;
 }
@@ -223,9 +224,9 @@ static int take_length(struct h1_head *h, struct str value)
 static int take_coding(struct h1_head *h, struct str value)
 {
     if (h->chunked || !str_eq_nocase(value, S("chunked")))
-        return refuse(h, E_BAD_REQUEST, "Transfer-Encoding other than one chunked");
+        return refuse(h, REFUSAL_TRANSFER_ENCODING, "Transfer-Encoding other than one chunked");
     if (h->head.minor == 0)
-        return refuse(h, E_BAD_REQUEST, "Transfer-Encoding in HTTP/1.0");
+        return refuse(h, REFUSAL_TRANSFER_ENCODING, "Transfer-Encoding in HTTP/1.0");
     h->chunked = true;
     return 0;
 }
@@ -233,9 +234,9 @@ static int take_coding(struct h1_head *h, struct str value)
 static int take_host(struct h1_head *h, struct str value)
 {
     if (h->head.authority.n > 0)
-        return refuse(h, E_BAD_REQUEST, "more than one Host");
+        return refuse(h, REFUSAL_HOST, "more than one Host");
     if (!http_authority_ok(value))
-        return refuse(h, E_BAD_REQUEST, "bad Host");
+        return refuse(h, REFUSAL_HOST, "bad Host");
     h->head.authority = value;
     return 0;
 }
@@ -243,7 +244,7 @@ static int take_host(struct h1_head *h, struct str value)
 static int take_expect(struct h1_head *h, struct str value)
 {
     if (!str_eq_nocase(value, S("100-continue")))
-        return refuse(h, E_EXPECTATION, "unknown expectation");
+        return refuse(h, REFUSAL_EXPECTATION, "unknown expectation");
     h->head.expect_continue = h->head.minor > 0;
     return 0;
 }
@@ -298,13 +299,13 @@ static int drop_named(struct h1_head *h, enum h1_role role, struct str list)
         char name[64]; /* no known field has a longer name */
         part = str_trim(part);
         if (part.n > sizeof(name))
-            return refuse(h, E_BAD_REQUEST, "bad Connection");
+            return refuse(h, REFUSAL_CONNECTION, "bad Connection");
         for (size_t i = 0; i < part.n; i++)
             name[i] = (char)str_lower_byte((unsigned char)part.p[i]);
         struct str lower = { name, part.n };
         for (size_t i = 0; role == H1_SERVER && i < ARRAY_LEN(credential_names); i++)
             if (str_eq(lower, credential_names[i]))
-                return refuse(h, E_BAD_REQUEST, "Connection names a credential");
+                return refuse(h, REFUSAL_CONNECTION, "Connection names a credential");
         http_remove(&h->head.headers, lower);
     }
     return 0;
@@ -323,7 +324,7 @@ static int reduce_target(struct h1_head *h)
     while (to < target->n && target->p[to] != '/' && target->p[to] != '?')
         to++;
     if (!str_eq_nocase(str_slice(*target, from, to), h->head.authority))
-        return refuse(h, E_BAD_REQUEST, "request target and Host differ");
+        return refuse(h, REFUSAL_HOST, "request target and Host differ");
     struct str rest = str_slice(*target, to, target->n);
     if (rest.n == 0 && str_eq(h->head.method, S("OPTIONS")))
         rest = S("*");
@@ -339,10 +340,10 @@ static int finish_request(struct h1_head *h)
     head->method = text_at(h, 0, h->method_n);
     head->target = text_at(h, h->method_n, h->target_n);
     if (head->authority.n == 0 && head->minor > 0)
-        return refuse(h, E_BAD_REQUEST, "no Host");
+        return refuse(h, REFUSAL_HOST, "no Host");
     for (size_t i = 0; i < ARRAY_LEN(credential_names); i++)
         if (http_count(&head->headers, credential_names[i]) > 1)
-            return refuse(h, E_BAD_REQUEST, "a credential was given twice");
+            return refuse(h, REFUSAL_CREDENTIALS, "a credential was given twice");
     if (str_eq(head->method, S("CONNECT"))) /* authority form; the router answers 405 */
         return 0;
     int e = reduce_target(h);
@@ -350,8 +351,14 @@ static int finish_request(struct h1_head *h)
         return e;
     if (!http_target_ok(head->target) ||
         (str_eq(head->target, S("*")) && !str_eq(head->method, S("OPTIONS"))))
-        return refuse(h, E_BAD_REQUEST, "bad request target");
+        return refuse(h, REFUSAL_TARGET, "bad request target");
     return 0;
+}
+
+void h1_head_asked(const struct h1_head *h, struct str *ret_method, struct str *ret_target)
+{
+    *ret_method = text_at(h, 0, h->method_n);
+    *ret_target = text_at(h, h->method_n, h->target_n);
 }
 
 int h1_head_finish(struct h1_head *h, enum h1_role role)
@@ -372,6 +379,6 @@ int h1_head_finish(struct h1_head *h, enum h1_role role)
             return e;
     }
     if (h->chunked && h->has_length)
-        return refuse(h, E_BAD_REQUEST, "Content-Length with Transfer-Encoding");
+        return refuse(h, REFUSAL_TRANSFER_ENCODING, "Content-Length with Transfer-Encoding");
     return role == H1_SERVER ? finish_request(h) : 0;
 }

@@ -7,7 +7,8 @@
  *   Output     h1_head_finish() fills head and framing; their texts live as long as
  *              the h1_head.
  *   Limits     of struct h1_limits; h1.c counts raw_bytes.
- *   Errors     an E_ code (server role's), why says what; the object is then to be freed.
+ *   Errors     an E_ code (server role's); refusal and why say what; the object is then only
+ *              good for h1_head_asked().
  */
 #ifndef H1_HEAD_H
 #define H1_HEAD_H
@@ -20,6 +21,7 @@
 #include "h1.h"
 #include "http.h"
 #include "must.h"
+#include "refusal.h"
 #include "str.h"
 
 struct h1_field {
@@ -37,6 +39,7 @@ struct h1_head {
     size_t raw_bytes;
     enum h1_line_part part;
     size_t method_n, target_n, version_n; /* one after the other in text */
+    enum refusal refusal;                 /* of the error that a function here has given */
     const char *why;
 
     struct http_head head;
@@ -54,6 +57,8 @@ int h1_head_line(struct h1_head *h, struct str bytes, size_t *ret_used) MUST_CHE
 int h1_head_name(struct h1_head *h, struct str piece) MUST_CHECK;
 int h1_head_value(struct h1_head *h, struct str piece) MUST_CHECK;
 int h1_head_field_end(struct h1_head *h) MUST_CHECK;
+/* What has been read of method and target; of a line that is at fault, too. */
+void h1_head_asked(const struct h1_head *h, struct str *ret_method, struct str *ret_target);
 /* head.status, major and minor are the caller's to set before. */
 int h1_head_finish(struct h1_head *h, enum h1_role role) MUST_CHECK;
 

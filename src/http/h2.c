@@ -60,10 +60,11 @@ void h2_set_now(struct h2 *c, int64_t now_ns)
     c->now_ns = now_ns;
 }
 
-static int fail(struct h2 *c, uint32_t error)
+static int fail(struct h2 *c, uint32_t error, enum refusal reason)
 {
     if (c->err == 0) {
         c->err = c->role == H2_SERVER ? E_BAD_REQUEST : E_UPSTREAM_PROTOCOL;
+        c->refusal = reason;
         (void)nghttp2_session_terminate_session(c->session, error);
     }
     return c->err;
@@ -79,11 +80,11 @@ int h2_feed(struct h2 *c, struct str bytes)
     c->busy = false;
     must(used != NGHTTP2_ERR_NOMEM);
     if (used == NGHTTP2_ERR_FLOODED)
-        return fail(c, H2_ENHANCE_YOUR_CALM);
+        return fail(c, H2_ENHANCE_YOUR_CALM, REFUSAL_H2_WAITING);
     if (used < 0)
-        return fail(c, H2_PROTOCOL_ERROR); /* or a flood that we found */
+        return fail(c, H2_PROTOCOL_ERROR, REFUSAL_H2_PROTOCOL); /* or a flood that we found */
     if (nghttp2_session_get_outbound_queue_size(c->session) > FRAMES_WAITING_MAX + 4 * c->streams_n)
-        return fail(c, H2_ENHANCE_YOUR_CALM);
+        return fail(c, H2_ENHANCE_YOUR_CALM, REFUSAL_H2_WAITING);
     return c->err;
 }
 
@@ -122,6 +123,11 @@ void h2_pull(struct h2 *c, struct buf *out, size_t max)
 bool h2_wants_write(const struct h2 *c)
 {
     return nghttp2_session_want_write(c->session) != 0;
+}
+
+enum refusal h2_refusal(const struct h2 *c)
+{
+    return c->refusal;
 }
 
 bool h2_finished(const struct h2 *c)

@@ -22,8 +22,8 @@
  *              headers; cookie crumbs are joined with "; ".  Trailers are dropped.
  *   Strictness RFC 9113: no connection-specific fields, valid pseudo-headers,
  *              names and values, :authority equal to host; a malformed request is
- *              reset with PROTOCOL_ERROR and not reported, one over the limits with
- *              ENHANCE_YOUR_CALM (but see on_refused).  Replies likewise;
+ *              reset with PROTOCOL_ERROR, one over the limits with
+ *              ENHANCE_YOUR_CALM (see on_refused).  Replies likewise;
  *              on_stream_close() says it.
  *              Frames for a stream after its client ended or reset it, or for an
  *              identifier that the client has skipped, end the connection.
@@ -45,6 +45,7 @@
 #include "buf.h"
 #include "http.h"
 #include "must.h"
+#include "refusal.h"
 #include "str.h"
 
 enum { H2_HIGH_BYTES = 256 * 1024, H2_LOW_BYTES = 64 * 1024 };
@@ -82,10 +83,12 @@ struct h2_handler {
     void (*on_stream_close)(void *ctx, struct h2_stream *s, uint32_t error, bool unprocessed);
     /* client: the server will take no more streams on this connection */
     void (*on_goaway)(void *ctx);
-    /* server, may be NULL: a request without on_head(): over the limits (E_HEADERS_TOO_LARGE),
-     * or with an expectation that is not known (E_EXPECTATION).  It must be replied to, whole,
-     * and h2_reset() with H2_NO_ERROR here. */
-    void (*on_refused)(void *ctx, struct h2_stream *s, int err);
+    /* server, may be NULL: a request at fault.  s: it is over the limits (431, 414) or has an
+     * expectation that is not known; on_head() does not come, it must be replied to, whole, and
+     * h2_reset() with H2_NO_ERROR here.  s NULL: it is being reset, there is nothing to do.
+     * head: method and target, as far as they were read. */
+    void (*on_refused)(void *ctx, struct h2_stream *s, enum refusal reason,
+                       const struct http_head *head);
 };
 
 struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,
@@ -104,6 +107,8 @@ int h2_feed(struct h2 *c, struct str bytes) MUST_CHECK;
 void h2_pull(struct h2 *c, struct buf *out, size_t max);
 bool h2_wants_write(const struct h2 *c);
 bool h2_finished(const struct h2 *c); /* nothing more to read or write: close */
+/* server: why the whole connection was ended; REFUSAL_NONE: it was not, or by the client. */
+enum refusal h2_refusal(const struct h2 *c);
 
 void h2_stream_set_user(struct h2_stream *s, void *user);
 void *h2_stream_user(const struct h2_stream *s);

@@ -31,6 +31,12 @@ void h2_block_free(struct h2_block *b)
     free(b);
 }
 
+static int refuse(struct h2_block *b, enum refusal reason)
+{
+    b->refusal = reason;
+    return refusal_row(reason)->err;
+}
+
 static int add_pseudo(struct h2_block *b, struct str name, struct str value)
 {
     struct http_head *head = &b->head;
@@ -46,7 +52,7 @@ static int add_pseudo(struct h2_block *b, struct str name, struct str value)
     else if (str_eq(name, S(":status")) && str_to_u64(value, &status) == 0 && status < 1000)
         head->status = (int)status;
     else
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_REQUEST_LINE);
     return 0;
 }
 
@@ -54,27 +60,28 @@ int h2_block_add(struct h2_block *b, struct str name, struct str value)
 {
     b->fields++;
     b->bytes += name.n + value.n + FIELD_EXTRA_BYTES;
-    if (b->fields > b->limits->fields_max || b->bytes > b->limits->header_bytes)
-        return E_HEADERS_TOO_LARGE;
+    if (b->fields > b->limits->fields_max)
+        return refuse(b, REFUSAL_FIELD_COUNT);
+    if (b->bytes > b->limits->header_bytes)
+        return refuse(b, REFUSAL_HEAD_SIZE);
     if (!http_value_ok(value))
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_FIELD);
     if (b->trailers)
         return 0;
     value = arena_str(&b->arena, value);
     if (name.n > 0 && name.p[0] == ':')
         return add_pseudo(b, name, value);
     if (!http_name_ok(name))
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_FIELD);
     if (str_eq(name, S("host"))) {
         if (b->host.n > 0 || value.n == 0)
-            return E_BAD_REQUEST;
+            return refuse(b, REFUSAL_HOST);
         b->host = value;
     } else if (str_eq(name, S("cookie"))) {
         http_add(&b->crumbs, &b->arena, S("cookie"), value);
     } else if (str_eq(name, S("content-length"))) {
-        if (b->head.content_length >= 0)
-            return E_BAD_REQUEST;
-        return http_content_length(value, &b->head.content_length) < 0 ? E_BAD_REQUEST : 0;
+        if (b->head.content_length >= 0 || http_content_length(value, &b->head.content_length) < 0)
+            return refuse(b, REFUSAL_CONTENT_LENGTH);
     } else if (str_eq(name, S("expect")) && str_eq_nocase(value, S("100-continue"))) {
         b->head.expect_continue = true;
     } else if (!http_is_hop(name)) {
@@ -105,24 +112,26 @@ static int finish_request(struct h2_block *b)
 {
     struct http_head *head = &b->head;
     if (http_find(&head->headers, S("expect")) != NULL)
-        return E_EXPECTATION;
+        return refuse(b, REFUSAL_EXPECTATION);
     if (head->authority.n == 0)
         head->authority = b->host;
     else if (b->host.n > 0 && !str_eq_nocase(b->host, head->authority))
-        return E_BAD_REQUEST;
-    if (!http_authority_ok(head->authority) || !http_name_ok(head->method))
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_HOST);
+    if (!http_authority_ok(head->authority))
+        return refuse(b, REFUSAL_HOST);
+    if (!http_name_ok(head->method))
+        return refuse(b, REFUSAL_REQUEST_LINE);
     if (http_count(&head->headers, S("authorization")) > 1 ||
         http_count(&head->headers, S("x-api-key")) > 1 ||
         http_count(&head->headers, S("api-key")) > 1)
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_CREDENTIALS);
     if (str_eq(head->method, S("CONNECT"))) { /* as in HTTP/1; the router answers 405 */
         head->target = head->authority;
         return 0;
     }
     if (!http_target_ok(head->target) ||
         (str_eq(head->target, S("*")) && !str_eq(head->method, S("OPTIONS"))))
-        return E_BAD_REQUEST;
+        return refuse(b, REFUSAL_TARGET);
     return 0;
 }
 
@@ -132,7 +141,7 @@ int h2_block_finish(struct h2_block *b, enum h2_role role, bool has_body)
     b->head.has_body = has_body;
     if (role == H2_SERVER)
         return finish_request(b);
-    return b->head.status >= 100 && b->head.status <= 599 ? 0 : E_BAD_REQUEST;
+    return b->head.status >= 100 && b->head.status <= 599 ? 0 : refuse(b, REFUSAL_REQUEST);
 }
 
 /* --- writing --- */

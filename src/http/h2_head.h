@@ -3,8 +3,8 @@
  *
  * Contract
  *   Reading    h2_block_add() for each decoded field, then h2_block_finish(), which
- *              fills head.  Texts live as long as the block.  A block over the
- *              limits stores nothing more.
+ *              fills head.  Texts live as long as the block.  After an error a block
+ *              takes nothing more.
  *   Writing    h2_fields_of_...() make nghttp2's list; it borrows the texts.
  *   Errors     E_HEADERS_TOO_LARGE, E_EXPECTATION, E_BAD_REQUEST (malformed).
  */
@@ -19,6 +19,7 @@
 #include "h2.h"
 #include "http.h"
 #include "must.h"
+#include "refusal.h"
 #include "str.h"
 
 struct h2_block {
@@ -28,7 +29,8 @@ struct h2_block {
     struct http_headers crumbs; /* of cookies */
     struct str host;
     size_t fields, bytes;
-    bool trailers; /* counted, not stored */
+    bool trailers;        /* counted, not stored */
+    enum refusal refusal; /* of the error that a function here has given */
 };
 
 struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers);

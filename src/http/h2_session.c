@@ -61,17 +61,28 @@ void h2_submit_rst(struct h2_stream *s, uint32_t error)
     must(e != NGHTTP2_ERR_NOMEM);
 }
 
+static void tell_refused(struct h2_stream *s)
+{
+    static const struct http_head none = { .major = 2 };
+    struct h2 *c = s->conn;
+    if (c->handler->on_refused != NULL && c->role == H2_SERVER)
+        c->handler->on_refused(c->ctx, s->answers ? s : NULL, s->refused,
+                               s->block != NULL ? &s->block->head : &none);
+}
+
 /* Drops a stream whose head or order of heads we do not accept.  What a client could do better
  * is answered, once the block is complete. */
 static void refuse(struct h2_stream *s, int e)
 {
-    bool answers = s->conn->handler->on_refused != NULL && !s->head_done;
-    h2_block_free(s->block);
-    s->block = NULL;
-    if (answers && (e == E_HEADERS_TOO_LARGE || e == E_EXPECTATION))
-        s->refused = e;
-    else if (!s->muted)
-        h2_submit_rst(s, e == E_HEADERS_TOO_LARGE ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
+    bool may_answer = s->conn->handler->on_refused != NULL && !s->head_done;
+    if (s->refused != REFUSAL_NONE || s->muted)
+        return;
+    s->refused = s->block->refusal;
+    s->answers = may_answer && e != E_BAD_REQUEST;
+    if (s->answers)
+        return;
+    tell_refused(s);
+    h2_submit_rst(s, e == E_HEADERS_TOO_LARGE ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
 }
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -79,9 +90,10 @@ static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
     return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
 }
 
-static int end_session(struct h2 *c, enum h2_error error)
+static int end_session(struct h2 *c, enum h2_error error, enum refusal reason)
 {
     if (c->err == 0) {
+        c->refusal = reason;
         c->err = c->role == H2_SERVER ? E_BAD_REQUEST : E_UPSTREAM_PROTOCOL;
         int e = nghttp2_session_terminate_session(c->session, error);
         must(e == 0);
@@ -95,7 +107,7 @@ static int check_id(struct h2 *c, int32_t id)
     if (c->role != H2_SERVER)
         return 0;
     if (id >= c->skipped_from && id <= c->skipped_to)
-        return end_session(c, H2_PROTOCOL_ERROR);
+        return end_session(c, H2_PROTOCOL_ERROR, REFUSAL_H2_PROTOCOL);
     if (id - 2 > c->last_id) {
         c->skipped_from = c->last_id + 2;
         c->skipped_to = id - 2;
@@ -107,19 +119,29 @@ static int check_id(struct h2 *c, int32_t id)
 
 /* --- floods --- */
 
-static int flood(struct h2 *c)
+static int flood(struct h2 *c, enum refusal reason)
 {
-    return end_session(c, H2_ENHANCE_YOUR_CALM);
+    return end_session(c, H2_ENHANCE_YOUR_CALM, reason);
 }
 
-static int count(struct h2 *c, unsigned *n, unsigned max)
+static int count(struct h2 *c, unsigned *n, unsigned max, enum refusal reason)
 {
     if (c->now_ns - c->window_from_ns >= 10 * NS_PER_S) {
         c->window_from_ns = c->now_ns;
         c->resets = 0;
         c->idle_frames = 0;
     }
-    return ++*n > max ? flood(c) : 0;
+    return ++*n > max ? flood(c, reason) : 0;
+}
+
+static int count_reset(struct h2 *c)
+{
+    return count(c, &c->resets, RESETS_MAX, REFUSAL_H2_RESETS);
+}
+
+static int count_idle(struct h2 *c)
+{
+    return count(c, &c->idle_frames, IDLE_FRAMES_MAX, REFUSAL_H2_IDLE_FRAMES);
 }
 
 /* A client that finishes what it starts may also reset much. */
@@ -136,13 +158,11 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     switch (hd->type) {
     case NGHTTP2_RST_STREAM: /* as client it is we who chose to depend on this server */
-        return c->role == H2_SERVER ? count(c, &c->resets, RESETS_MAX) : 0;
+        return c->role == H2_SERVER ? count_reset(c) : 0;
     case NGHTTP2_DATA:
-        return stream_of(session, hd->stream_id) == NULL && hd->length == 0
-                   ? count(c, &c->idle_frames, IDLE_FRAMES_MAX)
-                   : 0;
+        return stream_of(session, hd->stream_id) == NULL && hd->length == 0 ? count_idle(c) : 0;
     case NGHTTP2_CONTINUATION:
-        return ++c->continuations > CONTINUATIONS_MAX ? flood(c) : 0;
+        return ++c->continuations > CONTINUATIONS_MAX ? flood(c, REFUSAL_H2_CONTINUATIONS) : 0;
     case NGHTTP2_HEADERS:
         c->continuations = 0;
         return check_id(c, hd->stream_id);
@@ -153,7 +173,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_WINDOW_UPDATE:
         return 0;
     default:
-        return count(c, &c->idle_frames, IDLE_FRAMES_MAX);
+        return count_idle(c);
     }
 }
 
@@ -185,7 +205,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)flags;
     (void)user;
     struct h2_stream *s = stream_of(session, frame->hd.stream_id);
-    if (s == NULL || s->block == NULL)
+    if (s == NULL || s->block == NULL || s->refused != REFUSAL_NONE)
         return 0; /* refused: decoded for the sake of the table only */
     int e = h2_block_add(s->block, (struct str){ (const char *)name, name_n },
                          (struct str){ (const char *)value, value_n });
@@ -193,7 +213,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0;
     refuse(s, e);
     /* an answer is no less work than a reset */
-    return s->refused != 0 ? count(s->conn, &s->conn->resets, RESETS_MAX) : 0;
+    return s->answers ? count_reset(s->conn) : 0;
 }
 
 static void remote_end(struct h2_stream *s)
@@ -207,7 +227,7 @@ static void answer_refused(struct h2_stream *s)
 {
     s->head_done = true;
     s->reported = true;
-    s->conn->handler->on_refused(s->conn->ctx, s, s->refused);
+    tell_refused(s);
     must(s->muted);
 }
 
@@ -215,7 +235,7 @@ static void on_head(struct h2_stream *s, bool ended)
 {
     struct h2 *c = s->conn;
     struct h2_block *b = s->block;
-    if (s->refused != 0 && !s->head_done && !s->muted)
+    if (s->answers && !s->head_done && !s->muted)
         answer_refused(s);
     if (s->head_done || b == NULL || s->muted) {
         if (ended)
@@ -226,9 +246,9 @@ static void on_head(struct h2_stream *s, bool ended)
     if (e < 0 || (c->role == H2_CLIENT && b->head.status < 200)) {
         if (e < 0 || ++s->interim_replies > INTERIM_MAX)
             refuse(s, e < 0 ? e : E_BAD_REQUEST);
-        if (s->refused != 0)
+        if (s->answers)
             answer_refused(s);
-        if (s->refused != 0 && ended)
+        if (s->answers && ended)
             remote_end(s);
         return;
     }
@@ -244,7 +264,7 @@ static void on_head(struct h2_stream *s, bool ended)
 static int on_data_frame(struct h2 *c, struct h2_stream *s, const nghttp2_frame *frame)
 {
     if (frame->hd.length == frame->data.padlen && ++s->empty_frames > EMPTY_FRAMES_MAX)
-        return flood(c);
+        return flood(c, REFUSAL_H2_EMPTY_DATA);
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
         remote_end(s);
     return 0;
@@ -346,9 +366,16 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type == NGHTTP2_RST_STREAM && c->role == H2_SERVER &&
         (s == NULL || !s->cancelled)) {
         /* resets that the client provoked weigh as much as its own */
-        (void)count(c, &c->resets, RESETS_MAX);
+        (void)count_reset(c);
+        if (s != NULL && s->refused == REFUSAL_NONE) { /* by nghttp2 */
+            s->refused = REFUSAL_H2_STREAM;
+            tell_refused(s);
+        }
         return 0;
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && c->refusal == REFUSAL_NONE &&
+        frame->goaway.error_code != H2_NO_ERROR)
+        c->refusal = REFUSAL_H2_PROTOCOL; /* likewise */
     if (s == NULL || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;
     s->sent = true;

@@ -26,7 +26,8 @@ struct h2 {
     struct list drained; /* on_drain() is due */
     size_t streams_n;
     int err;
-    bool busy; /* inside nghttp2 */
+    enum refusal refusal; /* server: why the connection ends */
+    bool busy;            /* inside nghttp2 */
     bool settings_received, goaway_sent, goaway_received;
     int32_t goaway_last_id;
     int32_t last_id, skipped_from, skipped_to; /* server: the highest id, and those skipped last */
@@ -44,7 +45,8 @@ struct h2_stream {
     struct buf out;
     size_t unread_bytes; /* received, not consumed */
     unsigned empty_frames;
-    int refused; /* why its head was not accepted, when the caller is to answer it */
+    enum refusal refused; /* why its head was not accepted */
+    bool answers;         /* ... which the caller is to answer */
     int interim_replies;
     bool reported;    /* the caller knows it */
     bool muted;       /* will be reset: no events, no writes */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "err.h"
 #include "mem.h"
 #include "server_internal.h"
 
@@ -82,6 +83,16 @@ void server_conn_drop(struct server_conn *c, bool reset)
         c->version->gone(c);
 }
 
+void server_conn_refused(struct server_conn *c, enum refusal reason, struct server_stream *s)
+{
+    const struct server_refusal why = { .reason = reason,
+                                        .remote = conn_remote(c->conn),
+                                        .user = s ? s->user : NULL };
+
+    if (reason != REFUSAL_NONE)
+        c->server->handler->on_refused(c->server->ctx, &why, NULL, NULL, NULL);
+}
+
 void server_conn_shut(struct server_conn *c, bool reset)
 {
     must(c->state == SERVER_CONN_OPENING || c->state == SERVER_CONN_SERVING);
@@ -111,20 +122,23 @@ static void closing_tick(struct server_conn *c)
 
     if (conn_queued(c->conn) == 0)
         finish_conn(c);
-    else if (now >= server_conn_stall_due(c))
-        server_conn_drop(c, true);
-    else
+    else if (now < server_conn_stall_due(c))
         timeout_set(c->server->loop, &c->timer,
                     CLOSING_POLL_MS * NS_PER_MS + (now - c->since_ns) / 8);
+    else {
+        server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
+        server_conn_drop(c, true);
+    }
 }
 
 static void on_timer(void *ctx)
 {
     struct server_conn *c = ctx;
 
-    if (c->state == SERVER_CONN_OPENING)
+    if (c->state == SERVER_CONN_OPENING) {
+        server_conn_refused(c, conn_is_tls(c->conn) ? REFUSAL_TLS : REFUSAL_SLOW_HEAD, NULL);
         server_conn_drop(c, false);
-    else if (c->state == SERVER_CONN_CLOSING)
+    } else if (c->state == SERVER_CONN_CLOSING)
         closing_tick(c);
     else
         c->version->tick(c);
@@ -249,6 +263,8 @@ static void on_end(void *ctx, int err)
 
     if (err == 0 && c->state == SERVER_CONN_CLOSING)
         return; /* half-closed: it may still read */
+    if (err == E_UPSTREAM_TLS && c->state == SERVER_CONN_OPENING)
+        server_conn_refused(c, REFUSAL_TLS, NULL);
     if (err == 0 && c->state == SERVER_CONN_SERVING && !c->version->is_open(c))
         server_conn_shut(c, false); /* a reply that was ended may be queued */
     else
@@ -306,7 +322,7 @@ struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct ser
     struct server *s = mem_new(struct server);
 
     must(limits->conns_max > 0);
-    must(handler->error_body);
+    must(handler->on_refused);
     s->loop = l;
     s->tls = tls;
     s->limits = limits;

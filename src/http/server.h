@@ -25,9 +25,11 @@
  *              NO_ERROR.  An HTTP/1 reply that begins that early says
  *              `connection: close`.
  *   Pipelining HTTP/1 requests wait (unread) until the one before is finished.
- *   Errors     malformed requests are answered here: status by errors.def, body
- *              from handler->error_body(), then the connection closes.  So are
- *              requests that stall (408), while no reply to them has begun.
+ *   Errors     malformed requests are answered here: status by the reason's error
+ *              (refusals.def), body from handler->on_refused(), then the connection
+ *              closes.  So are requests that stall (408), while no reply to them has
+ *              begun.  on_refused() also tells of what gets no answer: floods, clients
+ *              that do not read, failed TLS handshakes.
  *   HEAD       the caller may write a body to any request; it is left out for HEAD,
  *              204 and 304.
  *   Limits     struct server_limits; a conn over the time limits is closed.
@@ -45,6 +47,7 @@
 #include "h2.h"
 #include "http.h"
 #include "loop.h"
+#include "refusal.h"
 
 struct server_stream;
 
@@ -59,15 +62,24 @@ struct server_limits {
     int conns_max; /* accepting pauses above */
 };
 
+/* What a client did wrong, or did not do in time. */
+struct server_refusal {
+    enum refusal reason;
+    struct str text;           /* what exactly, in our words; may be empty */
+    struct str method, target; /* as far as they were read; any bytes */
+    struct str remote;         /* "address:port" */
+    void *user; /* the stream's whose body was at fault; on_gone() follows.  NULL: of no stream */
+};
+
 struct server_handler {
     void (*on_request)(void *ctx, struct server_stream *s, const struct http_head *head);
     void (*on_body)(void *user, struct str bytes);
     void (*on_end)(void *user);
     void (*on_drain)(void *user);
     void (*on_gone)(void *user);
-    /* Appends the JSON body for a request that was refused before it became a stream
-     * (err: E_ code; text: detail, may be empty) and adds headers (CORS ...). */
-    void (*error_body)(void *ctx, int err, struct str text, struct arena *a,
+    /* Once for everything that is refused here.  Appends the body of an error reply and adds
+     * headers (CORS ...); body NULL: there will be no reply. */
+    void (*on_refused)(void *ctx, const struct server_refusal *why, struct arena *a,
                        struct http_headers *headers, struct buf *body);
 };
 

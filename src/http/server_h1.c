@@ -87,7 +87,7 @@ static void let_go(struct server_conn *c)
 
 /* --- requests that are refused here --- */
 
-static void write_error(struct server_conn *c, int err, struct str text)
+static void write_error(struct server_conn *c, const struct server_refusal *why)
 {
     const struct server *server = c->server;
     struct arena a;
@@ -97,8 +97,9 @@ static void write_error(struct server_conn *c, int err, struct str text)
     arena_init(&a, ERROR_ARENA_BYTES);
     buf_init(&body, ERROR_BODY_BYTES);
     buf_init(&out, OUT_BYTES_MAX);
-    server->handler->error_body(server->ctx, err, text, &a, &headers, &body);
-    h1_write_reply(&out, err_row(err)->http_status, &headers, (int64_t)buf_len(&body), false, 1);
+    server->handler->on_refused(server->ctx, why, &a, &headers, &body);
+    int status = err_row(refusal_row(why->reason)->err)->http_status;
+    h1_write_reply(&out, status, &headers, (int64_t)buf_len(&body), false, 1);
     buf_add(&out, buf_str(&body));
     server_conn_write(c, buf_str(&out));
     buf_done(&out);
@@ -109,14 +110,20 @@ static void write_error(struct server_conn *c, int err, struct str text)
 /* A request that is malformed or too slow.  What does not even say HTTP gets no answer in it; a
  * spoilt HTTP/2 preface, for one (rfc9113,s3.4).  A user who has it already is told that the
  * client is gone: no reply to it can be of use. */
-static void refuse(struct server_conn *c, int err, struct str text)
+static void refuse(struct server_conn *c, enum refusal reason, struct str text)
 {
     struct server_h1 *h = &c->h1;
     struct server_stream *s = h->stream;
+    struct server_refusal why = {
+        .reason = reason, .text = text, .remote = conn_remote(c->conn), .user = s ? s->user : NULL
+    };
 
     h->stream = NULL;
-    if (err != E_NOT_HTTP && (!s || s->reply == SERVER_REPLY_NONE))
-        write_error(c, err, text);
+    h1_asked(&h->codec, &why.method, &why.target);
+    if (reason != REFUSAL_NOT_HTTP && (!s || s->reply == SERVER_REPLY_NONE))
+        write_error(c, &why);
+    else
+        c->server->handler->on_refused(c->server->ctx, &why, NULL, NULL, NULL);
     shut(c, s && h->framing == SERVER_H1_UNTIL_CLOSE && s->reply == SERVER_REPLY_HEAD);
     if (s)
         server_stream_gone(s);
@@ -200,7 +207,7 @@ static size_t process(struct server_conn *c, struct str bytes)
         if (c->state != SERVER_CONN_SERVING)
             return bytes.n;
         if (n < 0) {
-            refuse(c, (int)n, str_of(h1_error_text(&h->codec)));
+            refuse(c, h1_refusal(&h->codec), str_of(h1_error_text(&h->codec)));
             return bytes.n;
         }
         must(n > 0);
@@ -269,18 +276,20 @@ static void tick(struct server_conn *c)
     int64_t now = now_ns(c);
 
     if (now >= server_conn_stall_due(c)) {
+        server_conn_refused(c, REFUSAL_SLOW_READ, h->stream);
         server_conn_drop(c, true);
         return;
     }
     if (h->request == SERVER_H1_NONE && now >= h->due_ns) {
+        if (!c->asked)
+            server_conn_refused(c, REFUSAL_SLOW_HEAD, NULL);
         shut(c, false);
         return;
     }
-    bool slow =
-        (h->request == SERVER_H1_HEAD && now >= h->due_ns) ||
-        (h->request == SERVER_H1_BODY && h->stream && now >= server_stream_body_due(h->stream));
-    if (slow)
-        refuse(c, E_TIMEOUT_REQUEST, S(""));
+    if (h->request == SERVER_H1_HEAD && now >= h->due_ns)
+        refuse(c, REFUSAL_SLOW_HEAD, S(""));
+    else if (h->request == SERVER_H1_BODY && h->stream && now >= server_stream_body_due(h->stream))
+        refuse(c, REFUSAL_SLOW_BODY, S(""));
     else
         server_conn_arm(c, next_due(c));
 }

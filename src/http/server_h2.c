@@ -95,6 +95,7 @@ static bool send_aborts(struct server_conn *c)
 /* The conn's last bytes (GOAWAY) are still sent; streams that are open end now. */
 static void finish(struct server_conn *c)
 {
+    server_conn_refused(c, h2_refusal(c->h2.codec), NULL);
     server_conn_shut(c, false);
     c->version->gone(c);
 }
@@ -200,18 +201,27 @@ static void on_stream_close(void *ctx, struct h2_stream *h2, uint32_t error, boo
 }
 
 /* As HTTP/1 does, but that the conn goes on. */
-static void on_refused(void *ctx, struct h2_stream *h2, int err)
+static void on_refused(void *ctx, struct h2_stream *h2, enum refusal reason,
+                       const struct http_head *head)
 {
     struct server_conn *c = ctx;
     const struct server *server = c->server;
+    const struct server_refusal why = { .reason = reason,
+                                        .method = head->method,
+                                        .target = head->target,
+                                        .remote = conn_remote(c->conn) };
     struct http_headers headers = { 0 };
     struct buf body;
     struct arena a;
 
+    if (!h2) {
+        server->handler->on_refused(server->ctx, &why, NULL, NULL, NULL);
+        return;
+    }
     arena_init(&a, HEAD_ARENA_BYTES);
     buf_init(&body, ERROR_BODY_BYTES);
-    server->handler->error_body(server->ctx, err, S(""), &a, &headers, &body);
-    h2_submit_reply(h2, err_row(err)->http_status, &headers, true);
+    server->handler->on_refused(server->ctx, &why, &a, &headers, &body);
+    h2_submit_reply(h2, err_row(refusal_row(reason)->err)->http_status, &headers, true);
     h2_write(h2, buf_str(&body));
     h2_write_end(h2);
     h2_reset(h2, H2_NO_ERROR);
@@ -273,11 +283,19 @@ static bool is_stalled(struct server_stream *s, int64_t now)
     return now - s->sent_since_ns >= s->conn->server->limits->write_ns;
 }
 
+/* on_stream_close() tells the user. */
+static void cut(struct server_stream *s, enum refusal reason)
+{
+    server_conn_refused(s->conn, reason, s->reply != SERVER_REPLY_ENDED ? s : NULL);
+    h2_reset(s->h2, H2_CANCEL);
+}
+
 static void tick(struct server_conn *c)
 {
     int64_t now = now_ns(c);
 
     if (now >= server_conn_stall_due(c)) {
+        server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
         server_conn_drop(c, true);
         return;
     }
@@ -290,8 +308,9 @@ static void tick(struct server_conn *c)
     list_each (it, tmp, &c->h2.streams) {
         struct server_stream *s = list_entry(it, struct server_stream, link);
         bool slow = s->reply != SERVER_REPLY_ENDED && now >= server_stream_body_due(s);
-        if (is_stalled(s, now) || slow)
-            h2_reset(s->h2, H2_CANCEL); /* on_stream_close() tells the user */
+        bool stalled = is_stalled(s, now);
+        if (slow || stalled)
+            cut(s, slow ? REFUSAL_SLOW_BODY : REFUSAL_SLOW_READ);
         else if (s->drain_due_ns != 0 && now >= s->drain_due_ns)
             end_drain(s);
         else if (s->drain_due_ns != 0)

@@ -177,6 +177,9 @@ int64_t server_conn_stall_due(const struct server_conn *c);
 /* Writes what is queued, then ends the conn; `reset`: with RST.  Open streams are the
  * version's to tell. */
 void server_conn_shut(struct server_conn *c, bool reset);
+/* The client is refused and gets no answer.  s: because of this stream, which is then to be
+ * ended; NULL: of none, or of all. */
+void server_conn_refused(struct server_conn *c, enum refusal reason, struct server_stream *s);
 /* Ends the conn at once and tells the streams. */
 void server_conn_drop(struct server_conn *c, bool reset);
 

@@ -111,8 +111,16 @@ static size_t find_too_deep(struct str text)
 static int bad(struct json_error *ret_error, size_t offset, const char *reason)
 {
     if (ret_error != NULL)
-        *ret_error = (struct json_error){ offset, reason };
+        *ret_error = (struct json_error){ .offset = offset, .reason = reason };
     return E_BAD_JSON;
+}
+
+static int too_deep(struct json_error *ret_error, size_t offset)
+{
+    int e = bad(ret_error, offset, "nested too deeply");
+    if (ret_error != NULL)
+        ret_error->too_deep = true;
+    return e;
 }
 
 int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error)
@@ -133,7 +141,7 @@ int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_err
         size_t deep = find_too_deep(text);
         if (deep < text.n) {
             yyjson_doc_free(doc);
-            return bad(ret_error, deep, "nested too deeply");
+            return too_deep(ret_error, deep);
         }
     }
     *ret_doc = doc;

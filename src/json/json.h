@@ -29,6 +29,7 @@ enum { JSON_DEPTH_MAX = 1024 };
 struct json_error {
     size_t offset;
     const char *reason; /* static */
+    bool too_deep;      /* over JSON_DEPTH_MAX, not malformed */
 };
 
 int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_error)

@@ -35,13 +35,16 @@ static void on_request(void *ctx, struct server_stream *s, const struct http_hea
     mock_exchange_new(ctx, s, head);
 }
 
-static void error_body(void *ctx, int err, struct str text, struct arena *a,
+static void on_refused(void *ctx, const struct server_refusal *why, struct arena *a,
                        struct http_headers *headers, struct buf *body)
 {
+    const struct err_row *row = err_row(refusal_row(why->reason)->err);
     (void)ctx;
+    if (body == NULL)
+        return;
     http_set(headers, a, S("content-type"), S("application/json"));
     mock_json(body, "{\"error\":{\"message\":$s,\"type\":$s,\"param\":null,\"code\":null}}",
-              text.n > 0 ? text : str_of(err_row(err)->text), str_of(err_row(err)->type));
+              why->text.n > 0 ? why->text : str_of(row->text), str_of(row->type));
 }
 
 static const struct server_handler handler = {
@@ -50,7 +53,7 @@ static const struct server_handler handler = {
     .on_end = mock_exchange_end,
     .on_drain = mock_exchange_drain,
     .on_gone = mock_exchange_gone,
-    .error_body = error_body,
+    .on_refused = on_refused,
 };
 
 /* Thousands of conns need as many descriptors. */

@@ -53,6 +53,20 @@ void counters_clear_gauges(struct counters *slot)
             *field(slot, &rows[i]) = 0;
 }
 
+static void write_refused(const struct counters *slots, struct buf *out)
+{
+    static const char name[] = "ccproxy_refused_total";
+    buf_addf(out, "# HELP %s requests and connections that were refused, by reason\n", name);
+    buf_addf(out, "# TYPE %s counter\n", name);
+    for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++) {
+        int64_t sum = 0;
+        for (int slot = 0; slot < COUNTERS_SLOTS_MAX; slot++)
+            sum += slots[slot].refused[i];
+        buf_addf(out, "%s{reason=\"%s\"} %" PRId64 "\n", name, refusal_row((enum refusal)i)->label,
+                 sum);
+    }
+}
+
 void counters_write(const struct counters *slots, struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -62,4 +76,5 @@ void counters_write(const struct counters *slots, struct buf *out)
         buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRId64 "\n", rows[i].name, rows[i].help,
                  rows[i].name, rows[i].type, rows[i].name, sum);
     }
+    write_refused(slots, out);
 }

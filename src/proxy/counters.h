@@ -15,6 +15,7 @@
 
 #include "buf.h"
 #include "must.h"
+#include "refusal.h"
 
 enum { COUNTERS_SLOTS_MAX = 128 };
 
@@ -22,6 +23,7 @@ struct counters {
 #define COUNTER(field, ...) int64_t field;
 #include "counters.def"
 #undef COUNTER
+    int64_t refused[REFUSAL_COUNT];
     int64_t turns; /* grows every second while the worker's loop turns; not in the output */
 };
 

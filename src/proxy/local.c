@@ -80,13 +80,15 @@ static void ignore(void *user)
     (void)user;
 }
 
-static void admin_error(void *ctx, int err, struct str text, struct arena *a,
-                        struct http_headers *headers, struct buf *body)
+static void admin_refused(void *ctx, const struct server_refusal *why, struct arena *a,
+                          struct http_headers *headers, struct buf *body)
 {
-    (void)ctx;
-    (void)text;
+    struct worker_listener *l = ctx;
+    l->worker->counters->refused[why->reason]++;
+    if (body == NULL)
+        return;
     http_add(headers, a, S("content-type"), S("text/plain; charset=utf-8"));
-    buf_add(body, str_of(err_row(err)->text));
+    buf_add(body, str_of(err_row(refusal_row(why->reason)->err)->text));
 }
 
 const struct server_handler local_admin_handler = {
@@ -95,5 +97,5 @@ const struct server_handler local_admin_handler = {
     .on_end = ignore,
     .on_drain = ignore,
     .on_gone = ignore,
-    .error_body = admin_error,
+    .on_refused = admin_refused,
 };

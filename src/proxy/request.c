@@ -92,6 +92,8 @@ static enum next fail(struct request *r, int e, struct str text)
     if (r->err == 0) { /* the first error wins */
         r->err = e;
         r->err_text = arena_str(&r->arena, text);
+        if (r->refusal == REFUSAL_NONE && r->relay == NULL)
+            r->refusal = refusal_of(e);
     }
     return go(r, &STEP_fail);
 }
@@ -273,6 +275,7 @@ static enum next step_adapt(struct request *r)
         request_reply_error(r, ar->reject_status, reply_error_type(ar->reject_status),
                             ar->reject_message);
         r->ended = "rejected";
+        r->refusal = REFUSAL_RULE;
         return go(r, &STEP_done);
     }
     r->raw = ar->raw;
@@ -299,6 +302,8 @@ static enum next step_convert(struct request *r)
         return e < 0 ? fail(r, e, S("")) : go(r, &STEP_send);
     }
     int e = request_convert(r);
+    if (e == E_BAD_REQUEST)
+        r->refusal = REFUSAL_CONVERSION;
     if (e < 0)
         return fail(r, e, r->err_text);
     if (request_convert_is_local(r)) {
@@ -551,8 +556,11 @@ static enum next step_fail(struct request *r)
     const struct err_row *row = err_row(r->err);
     request_log_error(r);
     r->ended = row->http_status == 499 ? "client_gone" : "error";
-    if (r->stream == NULL)
+    if (r->stream == NULL) {
+        if (r->refusal != REFUSAL_NONE) /* by the server, which has answered if it could */
+            r->ended = "refused";
         return go(r, &STEP_done);
+    }
     if (r->status == 0)
         request_reply_error(r, row->http_status, row->type, error_message(r));
     else
@@ -582,6 +590,7 @@ static void count_done(struct request *r)
     c->client_gone += r->err == E_CLIENT_GONE;
     c->bytes_in += (int64_t)r->bytes_in;
     c->bytes_out += (int64_t)r->bytes_out;
+    c->refused[r->refusal] += r->refusal != REFUSAL_NONE;
     if (r->relay != NULL) {
         const struct usage *u = &r->relay->watch.usage;
         c->input_tokens += u->input_tokens > 0 ? u->input_tokens : 0;
@@ -682,21 +691,45 @@ static void on_client_gone(void *user)
     request_fail(r, E_CLIENT_GONE, S(""));
 }
 
-/* A request that the codec refused. */
-static void error_body(void *ctx, int err, struct str text, struct arena *a,
-                       struct http_headers *headers, struct buf *body)
+static void request_refused(struct request *r, const struct server_refusal *why, int status)
+{
+    if (r->err != 0)
+        return;
+    r->err = refusal_row(why->reason)->err;
+    r->err_text = arena_str(&r->arena, why->text);
+    r->refusal = why->reason;
+    if (status != 0)
+        r->status = status;
+}
+
+/* A client that the server refused.  The request, if it is one already, ends by on_client_gone().
+ */
+static void on_client_refused(void *ctx, const struct server_refusal *why, struct arena *a,
+                              struct http_headers *headers, struct buf *body)
 {
     struct worker_listener *l = ctx;
+    struct request *r = why->user;
     struct http_headers none = { 0 };
-    const struct err_row *row = err_row(err);
-    struct str id = worker_request_id(l->worker, a);
-    http_add(headers, a, S("content-type"), S("application/json"));
-    http_add(headers, a, S("x-request-id"), id);
-    reply_add_cors(headers, a, l->worker->config, &none);
-    struct str message =
-        text.n > 0 ? arena_printf(a, "%s: " STR_FMT, row->text, STR_ARG(text)) : str_of(row->text);
-    reply_error_body(body, str_of(row->type), message, id);
-    request_log_refused(l, row->http_status, id, message);
+    const struct err_row *row = err_row(refusal_row(why->reason)->err);
+    int status = body != NULL ? row->http_status : 0;
+    struct str id = r != NULL ? r->id : S("");
+    if (r != NULL)
+        request_refused(r, why, status);
+    else
+        l->worker->counters->refused[why->reason]++;
+    if (body != NULL) {
+        struct str message = str_of(row->text);
+        if (why->text.n > 0)
+            message = arena_printf(a, "%s: " STR_FMT, row->text, STR_ARG(why->text));
+        if (r == NULL)
+            id = worker_request_id(l->worker, a);
+        http_add(headers, a, S("content-type"), S("application/json"));
+        http_add(headers, a, S("x-request-id"), id);
+        reply_add_cors(headers, a, l->worker->config, &none);
+        reply_error_body(body, str_of(row->type), message, id);
+    }
+    if (r == NULL)
+        request_log_refused(l, why, status, id);
 }
 
 const struct server_handler request_server_handler = {
@@ -705,5 +738,5 @@ const struct server_handler request_server_handler = {
     .on_end = on_client_end,
     .on_drain = on_client_drain,
     .on_gone = on_client_gone,
-    .error_body = error_body,
+    .on_refused = on_client_refused,
 };

@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "pool.h"
 #include "protocol.h"
+#include "refusal.h"
 #include "router.h"
 #include "server.h"
 #include "upstream.h"
@@ -86,9 +87,10 @@ struct request {
     uint64_t bytes_out;
     int64_t first_byte_ns; /* 0: none yet */
     struct timeout tick;
-    int err;             /* the first error; 0 */
-    struct str err_text; /* detail for the client and the log; may be empty */
-    const char *ended;   /* how: "complete", "client_gone", ... for the log */
+    int err;              /* the first error; 0 */
+    enum refusal refusal; /* why the client was refused, if it was */
+    struct str err_text;  /* detail for the client and the log; may be empty */
+    const char *ended;    /* how: "complete", "client_gone", ... for the log */
     int64_t begin_ns;
 };
 

@@ -59,6 +59,7 @@ static int parse_body(struct request *r, struct str text)
     if (json_parse(text, &doc, &error) < 0) {
         r->err_text = arena_printf(&r->arena, "the request body is not valid JSON: %s at byte %zu",
                                    error.reason, error.offset);
+        r->refusal = error.too_deep ? REFUSAL_JSON_DEPTH : REFUSAL_JSON;
         return E_BAD_JSON;
     }
     int e = 0;
@@ -68,8 +69,10 @@ static int parse_body(struct request *r, struct str text)
         e = E_NOT_OBJECT;
     } else if (yyjson_doc_get_val_count(doc) > VALUES_MAX) {
         e = E_TOO_LARGE;
+        r->refusal = REFUSAL_JSON_VALUES;
     } else if (has_duplicate(root, &twice)) {
         e = E_BAD_REQUEST;
+        r->refusal = REFUSAL_JSON_TWICE;
         r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
     } else {
         read_request(r, root);
@@ -114,6 +117,8 @@ int request_body_parse(struct request *r)
     if (!coding_is_identity(coding)) {
         buf_init(&r->decoded, r->worker->config->max_body_bytes);
         int e = coding_decode(coding, text, r->decoded.limit_bytes, &r->decoded);
+        if (e == E_TOO_LARGE)
+            r->refusal = REFUSAL_DECODED_SIZE;
         if (e < 0)
             return e;
         text = buf_str(&r->decoded);

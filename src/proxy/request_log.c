@@ -7,7 +7,7 @@
 #include "log.h"
 #include "relay.h"
 
-enum { ERROR_BODY_LOG_BYTES = 500 };
+enum { ERROR_BODY_LOG_BYTES = 500, REFUSED_PATH_LOG_BYTES = 256 };
 
 static const char *const loggers[SERVICE_COUNT] = { "claude-service", "codex-service" };
 
@@ -258,12 +258,20 @@ void request_log_done(struct request *r)
         count_field("output_tokens", u->output_tokens),
         count_field("cache_read_tokens", u->cache_read_tokens),
         count_field("cache_write_tokens", u->cache_write_tokens),
-        F(r->err != 0 ? "error" : "", r->err != 0 ? err_row(r->err)->name : ""));
+        F(r->err != 0 ? "error" : "", r->err != 0 ? err_row(r->err)->name : ""),
+        F(r->refusal != REFUSAL_NONE ? "refusal" : "", refusal_row(r->refusal)->label));
 }
 
-void request_log_refused(const struct worker_listener *l, int status, struct str id, struct str why)
+void request_log_refused(const struct worker_listener *l, const struct server_refusal *why,
+                         int status, struct str id)
 {
-    const char *name = l->port == PORT_ADMIN ? "admin" : loggers[l->port];
-    log_write_as(LOG_INFO, name, "request_done", F("request_id", id), F("status", status),
-                 F("ended", "refused"), F("error", why));
+    const char *label = refusal_row(why->reason)->label;
+    struct str path = str_slice(why->target, 0, str_index(why->target, '?'));
+    path = str_slice(path, 0, REFUSED_PATH_LOG_BYTES);
+    log_write_as(LOG_INFO, loggers[l->port], status != 0 ? "request_done" : "client_refused",
+                 F(id.n > 0 ? "request_id" : "", id),
+                 F(why->method.n > 0 ? "method" : "", why->method),
+                 F(path.n > 0 ? "path" : "", path), F(status != 0 ? "status" : "", status),
+                 F(status != 0 ? "ended" : "", "refused"), F("refusal", label),
+                 F(why->text.n > 0 ? "error" : "", why->text), F("remote", why->remote));
 }

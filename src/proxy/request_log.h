@@ -19,8 +19,9 @@ void request_log_start(struct request *r);
 void request_log_reply(struct request *r);
 void request_log_error(struct request *r);
 void request_log_done(struct request *r);
-void request_log_refused(const struct worker_listener *l, int status, struct str id,
-                         struct str why);
+/* Of no request.  status 0: it got no answer, and id is empty. */
+void request_log_refused(const struct worker_listener *l, const struct server_refusal *why,
+                         int status, struct str id);
 
 /* A copy of text in which the keys that this request has to do with are ***. */
 struct str request_log_masked(struct request *r, struct arena *a, struct str text);

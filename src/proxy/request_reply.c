@@ -89,6 +89,7 @@ void request_reply_unsupported(struct request *r, struct str code, struct str me
     buf_init(&body, 64 * 1024);
     int status = convert_error_write(r->route.protocol, &error, r->id, &body);
     r->ended = "unsupported";
+    r->refusal = REFUSAL_UNSUPPORTED;
     request_reply(r, status, S("application/json"), buf_str(&body));
     buf_done(&body);
 }

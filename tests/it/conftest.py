@@ -46,12 +46,13 @@ def proxy(sim):
 
 
 @pytest.fixture(scope="session")
-def scripted():
+def scripted(tmp_path_factory):
     """A proxy in front of a scripted upstream: (proxy, upstream)."""
     up = Upstream()
+    admin = tmp_path_factory.mktemp("scripted") / "admin"
     with Proxy(ANTHROPIC_BASE_URL=up.url, OPENAI_BASE_URL=up.url, MODELS="m1, m2",
-               STREAM_PING_SECONDS="0.3", STREAM_IDLE_SECONDS="1.2", HTTP_TIMEOUT="2",
-               STREAM_OPEN_SECONDS="0") as p:
+               ADMIN_LISTEN=f"unix:{admin}", STREAM_PING_SECONDS="0.3", STREAM_IDLE_SECONDS="1.2",
+               HTTP_TIMEOUT="2", STREAM_OPEN_SECONDS="0") as p:
         yield p, up
     up.close()
 

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -142,6 +143,21 @@ class Proxy:
         """Until the new workers serve and the old ones, which have nothing to finish, are gone."""
         self.wait_log("reload_complete", since)
         until(lambda: len(self.workers()) == int(self.settings["WORKERS"]))
+
+    def metrics(self):
+        """The numbers of /metrics by name, labels included (ADMIN_LISTEN=unix:...)."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(self.settings["ADMIN_LISTEN"].removeprefix("unix:"))
+            s.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            text = b"".join(iter(lambda: s.recv(1 << 16), b"")).decode().partition("\r\n\r\n")[2]
+        return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in text.splitlines()
+                                         if line and line[0] != "#")}
+
+    def refused(self):
+        """How often for which reason, of those that were."""
+        return {n.split('"')[1]: int(v) for n, v in self.metrics().items()
+                if n.startswith("ccproxy_refused_total") and v}
 
     def workers(self):
         """The processes that serve, in order of their start."""

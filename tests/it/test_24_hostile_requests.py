@@ -54,77 +54,78 @@ def cut_at(piece, at):
     return BODY[:at] + piece + BODY[at:]
 
 
-# name: request, the statuses allowed
+# name: request, the statuses allowed, the reason as /metrics and the log name it
 REFUSED = {
-    "bare LF line ends": (with_field(b"").replace(b"\r\n", b"\n"), 400),
-    "bare CR inside a header value": (with_field(b"x-a: b\rc\r\n"), 400),
-    "bare LF hidden in value then header": (with_field(b"x-a: b\nx-b: c\r\n"), 400),
-    "NUL in header value": (with_field(b"x-a: b\0c\r\n"), 400),
-    "obs-fold header": (with_field(b"x-a: b\r\n c\r\n"), 400),
-    "obs-fold before the first header": (POST + b" x: y\r\n" + with_field(b"")[len(POST):], 400),
-    "space before colon": (with_field(b"x-a : b\r\n"), 400),
-    "space before colon on Content-Length": (with_framing(b"Content-Length : %d\r\n" % N), 400),
-    "empty header name": (with_field(b": b\r\n"), 400),
-    "header line without colon": (with_field(b"x-a\r\n"), 400),
-    "non-token char in name": (with_field(b"x@y: b\r\n"), 400),
-    "CL + TE chunked": (with_framing(LENGTH + CHUNKED, CHUNKS), 400),
-    "TE chunked + CL": (with_framing(CHUNKED + LENGTH, CHUNKS), 400),
-    "TE: xchunked": (with_framing(b"Transfer-Encoding: xchunked\r\n", CHUNKS), (400, 501)),
+    "bare LF line ends": (with_field(b"").replace(b"\r\n", b"\n"), 400, "request_line"),
+    "bare CR inside a header value": (with_field(b"x-a: b\rc\r\n"), 400, "field"),
+    "bare LF hidden in value then header": (with_field(b"x-a: b\nx-b: c\r\n"), 400, "field"),
+    "NUL in header value": (with_field(b"x-a: b\0c\r\n"), 400, "field"),
+    "obs-fold header": (with_field(b"x-a: b\r\n c\r\n"), 400, "field"),
+    "obs-fold before the first header": (POST + b" x: y\r\n" + with_field(b"")[len(POST):], 400, "field"),
+    "space before colon": (with_field(b"x-a : b\r\n"), 400, "field"),
+    "space before colon on Content-Length": (with_framing(b"Content-Length : %d\r\n" % N), 400, "field"),
+    "empty header name": (with_field(b": b\r\n"), 400, "field"),
+    "header line without colon": (with_field(b"x-a\r\n"), 400, "field"),
+    "non-token char in name": (with_field(b"x@y: b\r\n"), 400, "field"),
+    "CL + TE chunked": (with_framing(LENGTH + CHUNKED, CHUNKS), 400, "transfer_encoding"),
+    "TE chunked + CL": (with_framing(CHUNKED + LENGTH, CHUNKS), 400, ("transfer_encoding", "content_length")),
+    "TE: xchunked": (with_framing(b"Transfer-Encoding: xchunked\r\n", CHUNKS), (400, 501), "transfer_encoding"),
     "TE: chunked, identity": (with_framing(b"Transfer-Encoding: chunked, identity\r\n", CHUNKS),
-                              400),
-    "TE: identity + CL": (with_framing(b"Transfer-Encoding: identity\r\n" + LENGTH), 400),
-    "two TE: chunked lines": (with_framing(CHUNKED + CHUNKED, CHUNKS), 400),
+                              400, "transfer_encoding"),
+    "TE: identity + CL": (with_framing(b"Transfer-Encoding: identity\r\n" + LENGTH), 400, ("transfer_encoding", "content_length")),
+    "two TE: chunked lines": (with_framing(CHUNKED + CHUNKED, CHUNKS), 400, "transfer_encoding"),
     "TE: VT + chunked, with CL": (
-        with_framing(b"Transfer-Encoding: \x0bchunked\r\n" + LENGTH), 400),
+        with_framing(b"Transfer-Encoding: \x0bchunked\r\n" + LENGTH), 400, "field"),
     "TE chunked on HTTP/1.0": (
-        with_framing(CHUNKED, CHUNKS).replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
-    "two equal CL": (with_framing(LENGTH + LENGTH), 400),
-    "two different CL": (with_framing(LENGTH + b"Content-Length: %d\r\n" % (N + 1)), 400),
-    "CL: +n": (with_framing(b"Content-Length: +%d\r\n" % N), 400),
-    "CL: n,n": (with_framing(b"Content-Length: %d,%d\r\n" % (N, N)), 400),
-    "CL: 0xn": (with_framing(b"Content-Length: 0x%x\r\n" % N), 400),
-    "CL: -1": (with_framing(b"Content-Length: -1\r\n"), 400),
-    "CL overflow 2^64+n": (with_framing(b"Content-Length: %d\r\n" % (2**64 + N)), 400),
-    "CL: n_0": (with_framing(b"Content-Length: %d_0\r\n" % (N // 10)), 400),
-    "CL with VT": (with_framing(b"Content-Length: \x0b%d\r\n" % N), 400),
-    "empty CL": (with_framing(b"Content-Length:\r\n"), 400),
-    "chunk size overflow": (with_chunks(b"1%016x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400),
-    "chunk size 0xn": (with_chunks(b"0x%x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400),
-    "chunk size with leading space": (with_chunks(b" " + CHUNKS), 400),
-    "chunk line ends in bare LF": (with_chunks(b"%x\n%s\r\n0\r\n\r\n" % (N, BODY)), 400),
-    "chunk ext containing bare LF": (with_chunks(b"%x;a\nb\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400),
-    "chunk data not followed by CRLF": (with_chunks(b"%x\r\n%sX0\r\n\r\n" % (N, BODY)), 400),
-    "chunk ext 64 KiB": (with_chunks(b"%x;%s\r\n%s\r\n0\r\n\r\n" % (N, b"a" * 65536, BODY)), 400),
-    "no Host": (with_host(b""), 400),
-    "two Host": (with_host(HOST + HOST), 400),
-    "Host with space": (with_host(b"Host: a b\r\n"), 400),
-    "Host with userinfo": (with_host(b"Host: a@b\r\n"), 400),
-    "Host with slash": (with_host(b"Host: a/b\r\n"), 400),
-    "absolute-form, other Host": (with_line(b"POST http://other/v1/messages HTTP/1.1\r\n"), 400),
-    "lower-case method": (with_line(b"post /v1/messages HTTP/1.1\r\n"), 405),
-    "method with bad char": (with_line(b"PO(ST /v1/messages HTTP/1.1\r\n"), 400),
-    "HTTP/1.2": (with_line(b"POST /v1/messages HTTP/1.2\r\n"), 505),
-    "HTTP/2.0 in text": (with_line(b"POST /v1/messages HTTP/2.0\r\n"), 505),
-    "HTTP/0.9": (b"GET /v1/models\r\n", (400, 505)),
-    "space in target": (with_line(b"POST /v1/mess ages HTTP/1.1\r\n"), 400),
-    "NUL in target": (with_line(b"POST /v1/messages?\0 HTTP/1.1\r\n"), 400),
-    "raw high bytes in target": (with_line(b"POST /v1/messages?\xc3\xa4 HTTP/1.1\r\n"), 400),
-    "tab between request-line parts": (with_line(b"POST\t/v1/messages\tHTTP/1.1\r\n"), 400),
-    "leading CRLF x2": (b"\r\n\r\n" + with_field(b""), 400),
-    "Connection: X-Api-Key": (with_field(b"Connection: X-Api-Key\r\n"), 400),
-    "Connection: authorization": (with_field(b"Connection: close, authorization\r\n"), 400),
-    "Expect: garbage": (with_field(b"Expect: garbage\r\n"), 417),
-    "header 16 KiB": (with_field(b"x-a: " + b"a" * 16384 + b"\r\n"), 431),
-    "header 128 KiB": (with_field(b"x-a: " + b"a" * 131072 + b"\r\n"), 431),
+        with_framing(CHUNKED, CHUNKS).replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "transfer_encoding"),
+    "two equal CL": (with_framing(LENGTH + LENGTH), 400, "content_length"),
+    "two different CL": (with_framing(LENGTH + b"Content-Length: %d\r\n" % (N + 1)), 400, "content_length"),
+    "CL: +n": (with_framing(b"Content-Length: +%d\r\n" % N), 400, "content_length"),
+    "CL: n,n": (with_framing(b"Content-Length: %d,%d\r\n" % (N, N)), 400, "content_length"),
+    "CL: 0xn": (with_framing(b"Content-Length: 0x%x\r\n" % N), 400, "content_length"),
+    "CL: -1": (with_framing(b"Content-Length: -1\r\n"), 400, "content_length"),
+    "CL overflow 2^64+n": (with_framing(b"Content-Length: %d\r\n" % (2**64 + N)), 400, "content_length"),
+    "CL: n_0": (with_framing(b"Content-Length: %d_0\r\n" % (N // 10)), 400, "content_length"),
+    "CL with VT": (with_framing(b"Content-Length: \x0b%d\r\n" % N), 400, "content_length"),
+    "empty CL": (with_framing(b"Content-Length:\r\n"), 400, "content_length"),
+    "chunk size overflow": (with_chunks(b"1%016x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk size 0xn": (with_chunks(b"0x%x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk size with leading space": (with_chunks(b" " + CHUNKS), 400, "chunk"),
+    "chunk line ends in bare LF": (with_chunks(b"%x\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk ext containing bare LF": (with_chunks(b"%x;a\nb\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk data not followed by CRLF": (with_chunks(b"%x\r\n%sX0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk ext 64 KiB": (with_chunks(b"%x;%s\r\n%s\r\n0\r\n\r\n" % (N, b"a" * 65536, BODY)), 400, "chunk_extra"),
+    "no Host": (with_host(b""), 400, "host"),
+    "two Host": (with_host(HOST + HOST), 400, "host"),
+    "Host with space": (with_host(b"Host: a b\r\n"), 400, "host"),
+    "Host with userinfo": (with_host(b"Host: a@b\r\n"), 400, "host"),
+    "Host with slash": (with_host(b"Host: a/b\r\n"), 400, "host"),
+    "absolute-form, other Host": (with_line(b"POST http://other/v1/messages HTTP/1.1\r\n"), 400, "host"),
+    "lower-case method": (with_line(b"post /v1/messages HTTP/1.1\r\n"), 405, "method"),
+    "method with bad char": (with_line(b"PO(ST /v1/messages HTTP/1.1\r\n"), 400, "request_line"),
+    "HTTP/1.2": (with_line(b"POST /v1/messages HTTP/1.2\r\n"), 505, "version"),
+    "HTTP/2.0 in text": (with_line(b"POST /v1/messages HTTP/2.0\r\n"), 505, "version"),
+    "HTTP/0.9": (b"GET /v1/models\r\n", (400, 505), "version"),
+    "space in target": (with_line(b"POST /v1/mess ages HTTP/1.1\r\n"), 400, "request_line"),
+    "NUL in target": (with_line(b"POST /v1/messages?\0 HTTP/1.1\r\n"), 400, "target"),
+    "raw high bytes in target": (with_line(b"POST /v1/messages?\xc3\xa4 HTTP/1.1\r\n"), 400, "target"),
+    "tab between request-line parts": (with_line(b"POST\t/v1/messages\tHTTP/1.1\r\n"), 400, "request_line"),
+    "leading CRLF x2": (b"\r\n\r\n" + with_field(b""), 400, "request_line"),
+    "Connection: X-Api-Key": (with_field(b"Connection: X-Api-Key\r\n"), 400, "connection"),
+    "Connection: authorization": (with_field(b"Connection: close, authorization\r\n"), 400, "connection"),
+    "Expect: garbage": (with_field(b"Expect: garbage\r\n"), 417, "expectation"),
+    "header 16 KiB": (with_field(b"x-a: " + b"a" * 16384 + b"\r\n"), 431, "field_size"),
+    "header 128 KiB": (with_field(b"x-a: " + b"a" * 131072 + b"\r\n"), 431, "field_size"),
     "40 KiB in small headers": (with_field(b"".join(b"x-%d: %s\r\n" % (i, b"a" * 500)
-                                                    for i in range(80))), 431),
-    "200 headers": (with_field(b"".join(b"x-%d: a\r\n" % i for i in range(200))), 431),
-    "URL 32 KiB": (with_line(b"POST /v1/messages?" + b"a" * 32768 + b" HTTP/1.1\r\n"), 414),
-    "duplicate Authorization": (with_field(b"Authorization: Bearer a\r\n" * 2), 400),
+                                                    for i in range(80))), 431, "head_size"),
+    "200 headers": (with_field(b"".join(b"x-%d: a\r\n" % i for i in range(200))), 431, "field_count"),
+    "URL 32 KiB": (with_line(b"POST /v1/messages?" + b"a" * 32768 + b" HTTP/1.1\r\n"), 414, "target_size"),
+    "duplicate Authorization": (with_field(b"Authorization: Bearer a\r\n" * 2), 400, "credentials"),
 }
 
 # Every way to write it that some parser takes for "chunked" and another does not.
-REFUSED |= {f"TE mutation {value!r}": (with_framing(value + b"\r\n", CHUNKS), (400, 501))
+REFUSED |= {f"TE mutation {value!r}": (with_framing(value + b"\r\n", CHUNKS), (400, 501),
+                                     ("transfer_encoding", "field"))
             for value in [
     b"Transfer-Encoding: \tchunked, chunked", b"Transfer-Encoding: chunked,",
     b"Transfer-Encoding: ,chunked", b"Transfer-Encoding: chunked;a=b",
@@ -155,27 +156,66 @@ def statuses(got):
     return [int(s) for s in re.findall(rb"^HTTP/1\.1 (\d{3}) ", got, re.M)]
 
 
+def one_of(allowed):
+    return allowed if isinstance(allowed, tuple) else (allowed,)
+
+
+def for_service(p, service, request):
+    """Port and request, as this service would take it."""
+    if service == "claude":
+        return p.claude_port, request
+    return p.codex_port, request.replace(b"/v1/messages", b"/v1/responses")
+
+
+class Counted:
+    """What was refused inside the block: {reason: times}."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def __enter__(self):
+        self.before = self.p.refused()
+        return self
+
+    def now(self):
+        return {n: v - self.before.get(n, 0) for n, v in self.p.refused().items()
+                if v != self.before.get(n, 0)}
+
+    def __exit__(self, *_):
+        self.new = self.now()
+
+
+@pytest.mark.parametrize("service", ["claude", "codex"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(raw, name):
-    """One 4xx (or 5xx) with an error body, then the end; nothing for the upstream."""
+def test_refused(raw, name, service):
+    """One 4xx (or 5xx) with an error body, then the end; nothing for the upstream; one log line and one count, with the reason."""
     p, up = raw
-    request, allowed = REFUSED[name]
-    began = time.monotonic()
-    got = replies(p.claude_port, request)
+    request, allowed, reason = REFUSED[name]
+    port, request = for_service(p, service, request)
+    began, since = time.monotonic(), len(p.lines)
+    with Counted(p) as counted:
+        got = replies(port, request)
     assert time.monotonic() - began < 3
     status, = statuses(got)
-    assert status in (allowed if isinstance(allowed, tuple) else (allowed,)), got
+    assert status in one_of(allowed), got
     head, _, body = got.partition(b"\r\n\r\n")
     assert b"\r\nconnection: close" in head.lower()
-    assert json.loads(body)["type"] == "error"
+    error = json.loads(body)
+    assert error["type"] == "error"  # Anthropic's
+    assert error["error"].keys() == {"type", "message", "param", "code"}  # OpenAI's
     assert up.requests == []
+    (counted_as, times), = counted.new.items()
+    assert counted_as in one_of(reason) and times == 1
+    line = p.wait_log("request_done", since, request_id=error["request_id"])
+    assert (line["status"], line["ended"], line["refusal"]) == (status, "refused", counted_as)
+    assert len([x for x in p.lines[since:] if x["event"] == "request_done"]) == 1
 
 
 @pytest.mark.parametrize("name", [n for n in REFUSED if "chunk" not in n and "TE" not in n][::3])
 def test_refused_in_pieces(raw, name):
     """Goal: no refusal depends on how the bytes are cut."""
     p, up = raw
-    request, allowed = REFUSED[name]
+    request, allowed, _ = REFUSED[name]
     with Client(p.claude_port, timeout=5) as c:
         try:
             for i in range(0, len(request), max(1, len(request) // 50)):
@@ -186,7 +226,7 @@ def test_refused_in_pieces(raw, name):
         while data := c.sock.recv(65536):
             got += data
     status, = statuses(got)
-    assert status in (allowed if isinstance(allowed, tuple) else (allowed,))
+    assert status in one_of(allowed)
     assert up.requests == []
 
 

@@ -52,6 +52,7 @@ struct fixture {
     struct exchange x[EXCHANGES_MAX];
     int n;
     int drained;
+    enum refusal refused; /* the newest */
     SSL_CTX *tls, *client_tls;
     char cert[64], key[64];
 };
@@ -146,17 +147,20 @@ static inline void app_gone(void *user)
     ((struct exchange *)user)->gone++;
 }
 
-static inline void app_error(void *ctx, int err, struct str text, struct arena *a,
-                             struct http_headers *headers, struct buf *body)
+static inline void app_refused(void *ctx, const struct server_refusal *why, struct arena *a,
+                               struct http_headers *headers, struct buf *body)
 {
-    (void)ctx;
-    (void)text;
+    struct fixture *f = ctx;
+
+    f->refused = why->reason;
+    if (!body)
+        return;
     http_add(headers, a, S("x-refused"), S("1"));
-    buf_addf(body, "{\"error\":\"%s\"}", err_row(err)->name);
+    buf_addf(body, "{\"error\":\"%s\"}", err_row(refusal_row(why->reason)->err)->name);
 }
 
 static const struct server_handler app = { app_request, app_body, app_end,
-                                           app_drain,   app_gone, app_error };
+                                           app_drain,   app_gone, app_refused };
 
 static inline void on_drained(void *ctx)
 {

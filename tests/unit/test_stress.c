@@ -18,14 +18,15 @@ static void no_headers(struct server_stream *s, int status, int64_t length)
     server_head(s, status, &none, length);
 }
 
-static void error_body(void *ctx, int err, struct str text, struct arena *a,
+static void on_refused(void *ctx, const struct server_refusal *why, struct arena *a,
                        struct http_headers *headers, struct buf *body)
 {
     (void)ctx;
     (void)a;
     (void)headers;
-    fail_msg("a request was refused: %d " STR_FMT " " STR_FMT, err, STR_ARG(text),
-             STR_ARG(buf_str(body)));
+    (void)body;
+    fail_msg("a request was refused: %s " STR_FMT, refusal_row(why->reason)->label,
+             STR_ARG(why->text));
 }
 
 /* --- the upstream --- */
@@ -166,7 +167,7 @@ static void stay_gone(void *user)
 }
 
 static const struct server_handler upstream_handler = {
-    stay_request, stay_body, stay_end, stay_drain, stay_gone, error_body,
+    stay_request, stay_body, stay_end, stay_drain, stay_gone, on_refused,
 };
 
 /* --- the proxy --- */
@@ -253,7 +254,7 @@ static void hop_gone(void *user)
 }
 
 static const struct server_handler front_handler = {
-    hop_request, hop_body, hop_end, hop_client_drain, hop_gone, error_body,
+    hop_request, hop_body, hop_end, hop_client_drain, hop_gone, on_refused,
 };
 
 static void hop_ready(void *ctx)
