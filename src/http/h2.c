@@ -81,6 +81,8 @@ int h2_feed(struct h2 *c, struct str bytes)
     must(used != NGHTTP2_ERR_NOMEM);
     if (used == NGHTTP2_ERR_FLOODED)
         return fail(c, H2_ENHANCE_YOUR_CALM, REFUSAL_H2_WAITING);
+    if (used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        return fail(c, H2_ENHANCE_YOUR_CALM, REFUSAL_H2_CONTINUATIONS);
     if (used < 0)
         return fail(c, H2_PROTOCOL_ERROR, REFUSAL_H2_PROTOCOL); /* or a flood that we found */
     if (nghttp2_session_get_outbound_queue_size(c->session) > FRAMES_WAITING_MAX + 4 * c->streams_n)
@@ -268,6 +270,19 @@ void h2_write_end(struct h2_stream *s)
         resume(s);
 }
 
+bool h2_is_blocked(const struct h2_stream *s)
+{
+    nghttp2_session *session = s->conn->session;
+    return buf_len(&s->out) > 0 &&
+           (nghttp2_session_get_stream_remote_window_size(session, s->id) <= 0 ||
+            nghttp2_session_get_remote_window_size(session) <= 0);
+}
+
+int64_t h2_head_since_ns(const struct h2 *c)
+{
+    return c->head_since_ns;
+}
+
 size_t h2_queued(const struct h2_stream *s)
 {
     return buf_len(&s->out);
@@ -305,6 +320,16 @@ void h2_ping(struct h2 *c)
 {
     if (c->err == 0)
         (void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+}
+
+void h2_goaway_soon(struct h2 *c)
+{
+    must(c->role == H2_SERVER);
+    if (c->goaway_sent || c->err != 0 || c->notice != H2_NOTICE_NONE)
+        return;
+    c->notice = H2_NOTICE_QUEUED;
+    int e = nghttp2_submit_shutdown_notice(c->session);
+    must(e == 0);
 }
 
 void h2_goaway(struct h2 *c)

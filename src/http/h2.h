@@ -27,10 +27,10 @@
  *              on_stream_close() says it.
  *              Frames for a stream after its client ended or reset it, or for an
  *              identifier that the client has skipped, end the connection.
- *   Floods     limits of reliability.md section 3, answered with GOAWAY
- *              ENHANCE_YOUR_CALM; h2_feed() then fails with E_BAD_REQUEST after the
- *              GOAWAY has been queued.  Limits on queued replies (PING, SETTINGS) hold for what
- *              h2_pull() has not taken: do not pull while the socket is not writable.
+ *   Floods     limits of reliability.md section 3 (and twice header_bytes for a header
+ *              block, as sent and decoded), answered with GOAWAY ENHANCE_YOUR_CALM; h2_feed() then
+ * fails with E_BAD_REQUEST after the GOAWAY has been queued.  Limits on queued replies (PING,
+ * SETTINGS) hold for what h2_pull() has not taken: do not pull while the socket is not writable.
  *   Errors     h2_feed() < 0: the connection is done; send what h2_pull() gives, close.
  *              Other connection errors queue a GOAWAY: h2_finished() is true once
  *              it has been pulled.
@@ -103,6 +103,8 @@ bool h2_is_preface(struct str bytes, bool *ret_need_more);
  * never end, and only completed streams make room. */
 void h2_set_now(struct h2 *c, int64_t now_ns);
 int h2_feed(struct h2 *c, struct str bytes) MUST_CHECK;
+/* When the header block that is still being read began, by h2_set_now(); 0: there is none. */
+int64_t h2_head_since_ns(const struct h2 *c);
 /* Appends what is to be sent, at most about max bytes; call until nothing comes. */
 void h2_pull(struct h2 *c, struct buf *out, size_t max);
 bool h2_wants_write(const struct h2 *c);
@@ -132,10 +134,15 @@ void h2_submit_continue(struct h2_stream *s); /* 100 */
 void h2_write(struct h2_stream *s, struct str bytes); /* copied */
 void h2_write_end(struct h2_stream *s);
 size_t h2_queued(const struct h2_stream *s);
+/* Bytes are queued and the other side's window, of the stream or the connection, is shut. */
+bool h2_is_blocked(const struct h2_stream *s);
 /* No callback but on_stream_close() comes for the stream afterwards.  With
  * H2_NO_ERROR a reply that was ended is still sent whole (rfc9113,s8.1). */
 void h2_reset(struct h2_stream *s, enum h2_error error);
 void h2_consume(struct h2_stream *s, size_t n); /* received bytes that were dealt with */
 void h2_goaway(struct h2 *c);                   /* no new streams; open ones finish */
+/* server: says that h2_goaway() will follow, and does it when the client has surely read that
+ * (its answer to a PING); until then new streams are taken on (rfc9113,s6.8). */
+void h2_goaway_soon(struct h2 *c);
 
 #endif

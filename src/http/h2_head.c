@@ -6,8 +6,6 @@
 #include "err.h"
 #include "mem.h"
 
-enum { FIELD_EXTRA_BYTES = 32 /* what a field costs besides its text, rfc9113,s6.5.2 */ };
-
 /* --- reading --- */
 
 struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers)
@@ -59,7 +57,7 @@ static int add_pseudo(struct h2_block *b, struct str name, struct str value)
 int h2_block_add(struct h2_block *b, struct str name, struct str value)
 {
     b->fields++;
-    b->bytes += name.n + value.n + FIELD_EXTRA_BYTES;
+    b->bytes += name.n + value.n + H2_FIELD_EXTRA_BYTES;
     if (b->fields > b->limits->fields_max)
         return refuse(b, REFUSAL_FIELD_COUNT);
     if (b->bytes > b->limits->header_bytes)

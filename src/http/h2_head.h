@@ -22,6 +22,8 @@
 #include "refusal.h"
 #include "str.h"
 
+enum { H2_FIELD_EXTRA_BYTES = 32 /* what a field costs besides its text, rfc9113,s6.5.2 */ };
+
 struct h2_block {
     const struct h2_limits *limits;
     struct arena arena;

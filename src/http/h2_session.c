@@ -8,10 +8,14 @@
 #include "mem.h"
 
 enum {
-    RESETS_MAX = 200,       /* in 10 s, beyond completed streams; sent and received */
-    IDLE_FRAMES_MAX = 1000, /* in 10 s: PRIORITY, unknown types, DATA for nobody */
+    RESETS_MAX = 200,      /* in 10 s, beyond completed streams; sent and received */
+    RESETS_UNANSWERED = 2, /* weight of one before the reply: at most 100 reach the upstream */
+    IDLE_FRAMES_MAX =
+        1000, /* in 10 s: PRIORITY, answers to no PING; nghttp2 ignores unknown ones */
     EMPTY_FRAMES_MAX = 1000,
     CONTINUATIONS_MAX = 8, /* of one block */
+    HEADER_PIECES_MAX = (CONTINUATIONS_MAX + 1) * 9,
+    BOMB_FACTOR = 2, /* a block so many times over the limit is no mistake */
     INTERIM_MAX = 8,
     WINDOW_BYTES = 256 * 1024,
     CONN_WINDOWS = 16,
@@ -124,31 +128,46 @@ static int flood(struct h2 *c, enum refusal reason)
     return end_session(c, H2_ENHANCE_YOUR_CALM, reason);
 }
 
-static int count(struct h2 *c, unsigned *n, unsigned max, enum refusal reason)
+static int count(struct h2 *c, unsigned *n, unsigned weight, unsigned max, enum refusal reason)
 {
     if (c->now_ns - c->window_from_ns >= 10 * NS_PER_S) {
         c->window_from_ns = c->now_ns;
         c->resets = 0;
         c->idle_frames = 0;
     }
-    return ++*n > max ? flood(c, reason) : 0;
-}
-
-static int count_reset(struct h2 *c)
-{
-    return count(c, &c->resets, RESETS_MAX, REFUSAL_H2_RESETS);
-}
-
-static int count_idle(struct h2 *c)
-{
-    return count(c, &c->idle_frames, IDLE_FRAMES_MAX, REFUSAL_H2_IDLE_FRAMES);
+    *n += weight;
+    return *n > max ? flood(c, reason) : 0;
 }
 
 /* A client that finishes what it starts may also reset much. */
 static void count_completed(struct h2 *c)
 {
-    c->resets -= c->resets > 0;
+    c->resets -= c->resets > RESETS_UNANSWERED ? RESETS_UNANSWERED : c->resets;
     c->idle_frames -= c->idle_frames > 10 ? 10 : c->idle_frames;
+}
+
+/* s may be NULL: a stream that is closed, or was never taken on. */
+static int count_reset(struct h2 *c, const struct h2_stream *s)
+{
+    bool unanswered = s != NULL && s->reported && !s->submitted;
+    return count(c, &c->resets, unanswered ? RESETS_UNANSWERED : 1, RESETS_MAX, REFUSAL_H2_RESETS);
+}
+
+static int count_idle(struct h2 *c)
+{
+    return count(c, &c->idle_frames, 1, IDLE_FRAMES_MAX, REFUSAL_H2_IDLE_FRAMES);
+}
+
+static int count_block(struct h2 *c, const nghttp2_frame_hd *hd)
+{
+    if (hd->type == NGHTTP2_HEADERS) {
+        c->continuations = 0;
+        c->block_bytes = 0;
+    } else if (++c->continuations > CONTINUATIONS_MAX) {
+        return flood(c, REFUSAL_H2_CONTINUATIONS);
+    }
+    c->block_bytes += hd->length;
+    return c->block_bytes > BOMB_FACTOR * c->limits->header_bytes ? flood(c, REFUSAL_H2_BLOCK) : 0;
 }
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
@@ -158,17 +177,17 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     switch (hd->type) {
     case NGHTTP2_RST_STREAM: /* as client it is we who chose to depend on this server */
-        return c->role == H2_SERVER ? count_reset(c) : 0;
+        return c->role == H2_SERVER ? count_reset(c, stream_of(session, hd->stream_id)) : 0;
     case NGHTTP2_DATA:
         return stream_of(session, hd->stream_id) == NULL && hd->length == 0 ? count_idle(c) : 0;
-    case NGHTTP2_CONTINUATION:
-        return ++c->continuations > CONTINUATIONS_MAX ? flood(c, REFUSAL_H2_CONTINUATIONS) : 0;
     case NGHTTP2_HEADERS:
-        c->continuations = 0;
-        return check_id(c, hd->stream_id);
+        return check_id(c, hd->stream_id) < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : count_block(c, hd);
+    case NGHTTP2_CONTINUATION:
+        return count_block(c, hd);
+    case NGHTTP2_PING: /* those that ask are limited by their queued answers */
+        return (hd->flags & NGHTTP2_FLAG_ACK) != 0 ? count_idle(c) : 0;
     case NGHTTP2_SETTINGS:
     case NGHTTP2_PUSH_PROMISE:
-    case NGHTTP2_PING:
     case NGHTTP2_GOAWAY:
     case NGHTTP2_WINDOW_UPDATE:
         return 0;
@@ -182,8 +201,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2 *c = user;
+    c->decoded_bytes = 0;
     if (frame->hd.type != NGHTTP2_HEADERS)
         return 0;
+    c->head_since_ns = c->now_ns;
     struct h2_stream *s;
     if (c->role == H2_SERVER && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s = h2_stream_new(c, frame->hd.stream_id);
@@ -203,7 +224,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
     (void)flags;
-    (void)user;
+    struct h2 *c = user;
+    c->decoded_bytes += name_n + value_n + H2_FIELD_EXTRA_BYTES;
+    if (c->decoded_bytes > BOMB_FACTOR * c->limits->header_bytes)
+        return flood(c, REFUSAL_H2_BLOCK);
     struct h2_stream *s = stream_of(session, frame->hd.stream_id);
     if (s == NULL || s->block == NULL || s->refused != REFUSAL_NONE)
         return 0; /* refused: decoded for the sake of the table only */
@@ -213,7 +237,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0;
     refuse(s, e);
     /* an answer is no less work than a reset */
-    return s->answers ? count_reset(s->conn) : 0;
+    return s->answers ? count_reset(c, s) : 0;
 }
 
 static void remote_end(struct h2_stream *s)
@@ -261,6 +285,18 @@ static void on_head(struct h2_stream *s, bool ended)
         remote_end(s);
 }
 
+/* A head that nghttp2 itself refuses is complete, too. */
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                            void *user)
+{
+    (void)session;
+    (void)error;
+    struct h2 *c = user;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        c->head_since_ns = 0;
+    return 0;
+}
+
 static int on_data_frame(struct h2 *c, struct h2_stream *s, const nghttp2_frame *frame)
 {
     if (frame->hd.length == frame->data.padlen && ++s->empty_frames > EMPTY_FRAMES_MAX)
@@ -278,6 +314,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_DATA:
         return s != NULL ? on_data_frame(c, s, frame) : 0;
     case NGHTTP2_HEADERS:
+        c->head_since_ns = 0;
         if (s != NULL) {
             on_head(s, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
             h2_block_free(s->block); /* trailers, interim replies */
@@ -286,6 +323,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     case NGHTTP2_SETTINGS:
         c->settings_received |= (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0;
+        return 0;
+    case NGHTTP2_PING: /* the client has read the notice, and all that it sent before is here */
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && c->notice == H2_NOTICE_SENT)
+            h2_goaway(c);
         return 0;
     case NGHTTP2_GOAWAY:
         c->goaway_last_id = frame->goaway.last_stream_id;
@@ -363,10 +404,15 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct h2 *c = user;
     struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_GOAWAY && c->notice == H2_NOTICE_QUEUED) {
+        c->notice = H2_NOTICE_SENT;
+        h2_ping(c); /* behind it: nghttp2 would send a PING queued with it first */
+        return 0;
+    }
     if (frame->hd.type == NGHTTP2_RST_STREAM && c->role == H2_SERVER &&
         (s == NULL || !s->cancelled)) {
         /* resets that the client provoked weigh as much as its own */
-        (void)count_reset(c);
+        (void)count_reset(c, s);
         if (s != NULL && s->refused == REFUSAL_NONE) { /* by nghttp2 */
             s->refused = REFUSAL_H2_STREAM;
             tell_refused(s);
@@ -398,6 +444,7 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
@@ -431,9 +478,10 @@ void h2_session_new(struct h2 *c)
      * what we read keep what we send well below this */
     nghttp2_option_set_max_send_header_block_length(option, SEND_HEADER_BYTES_MAX);
     /* Our own counts replace both: they know of completed streams and of sent resets; and
-     * nghttp2 counts pieces of CONTINUATION headers, as the network cuts them. */
+     * nghttp2 counts pieces of CONTINUATION headers, as the network cuts them: its own limit is
+     * for blocks that it ignores, and does not tell of. */
     nghttp2_option_set_stream_reset_rate_limit(option, 1u << 30, 1u << 30);
-    nghttp2_option_set_max_continuations(option, 1u << 30);
+    nghttp2_option_set_max_continuations(option, HEADER_PIECES_MAX);
     e = c->role == H2_SERVER ? nghttp2_session_server_new2(&c->session, cb, c, option)
                              : nghttp2_session_client_new2(&c->session, cb, c, option);
     must(e == 0);

@@ -16,6 +16,9 @@
 #include "list.h"
 #include "must.h"
 
+/* NONE → QUEUED [h2_goaway_soon] → SENT [on_frame_sent] */
+enum h2_notice { H2_NOTICE_NONE, H2_NOTICE_QUEUED, H2_NOTICE_SENT };
+
 struct h2 {
     nghttp2_session *session;
     enum h2_role role;
@@ -29,11 +32,14 @@ struct h2 {
     enum refusal refusal; /* server: why the connection ends */
     bool busy;            /* inside nghttp2 */
     bool settings_received, goaway_sent, goaway_received;
+    enum h2_notice notice;
     int32_t goaway_last_id;
     int32_t last_id, skipped_from, skipped_to; /* server: the highest id, and those skipped last */
     /* reliability.md section 3 */
     int64_t now_ns, window_from_ns;
     unsigned resets, idle_frames, continuations;
+    size_t block_bytes, decoded_bytes; /* of the header block being read ... */
+    int64_t head_since_ns;             /* ... since when; 0: of none */
 };
 
 struct h2_stream {

@@ -24,6 +24,7 @@ enum {
     DISCARD_BYTES = 64 * 1024,
     CLOSING_POLL_MS = 10, /* at first; no event tells that a short queue is written */
     DRAIN_GRACE_MS = 1000,
+    HURRY_MS = 1000,
 };
 
 /* --- conns --- */
@@ -122,11 +123,13 @@ static void closing_tick(struct server_conn *c)
 
     if (conn_queued(c->conn) == 0)
         finish_conn(c);
-    else if (now < server_conn_stall_due(c))
+    else if (now < server_conn_stall_due(c) &&
+             (!c->hurry || now - c->since_ns < HURRY_MS * NS_PER_MS))
         timeout_set(c->server->loop, &c->timer,
                     CLOSING_POLL_MS * NS_PER_MS + (now - c->since_ns) / 8);
     else {
-        server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
+        if (!c->hurry)
+            server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
         server_conn_drop(c, true);
     }
 }

@@ -23,10 +23,12 @@
 
 enum {
     PULL_BYTES = 64 * 1024,
+    BLOCKED_DIVISOR = 2, /* of the write limit: for a stream whose window is shut */
     HEAD_ARENA_BYTES = 1024 * 1024,
     ERROR_BODY_BYTES = 64 * 1024,
     DRAIN_BYTES = 64 * 1024, /* of a request that has its reply */
     DRAIN_NS = NS_PER_S,
+    NOTICE_NS = NS_PER_S, /* between the notice of GOAWAY and itself, at most */
 };
 
 static int64_t now_ns(const struct server_conn *c)
@@ -39,8 +41,10 @@ static void arm_tick(struct server_conn *c)
     const struct server_limits *limits = c->server->limits;
     int64_t least = limits->keepalive_ns;
 
-    if (least > limits->write_ns)
-        least = limits->write_ns;
+    if (least > limits->header_ns)
+        least = limits->header_ns;
+    if (least > limits->write_ns / BLOCKED_DIVISOR)
+        least = limits->write_ns / BLOCKED_DIVISOR;
     if (limits->body_bytes_per_s > 0 && least > limits->body_grace_ns)
         least = limits->body_grace_ns;
     least /= 4;
@@ -241,6 +245,7 @@ static void start(struct server_conn *c)
     c->h2.idle_since_ns = now_ns(c);
     c->h2.codec = h2_new(H2_SERVER, &c->server->limits->h2, &codec_callbacks, c);
     server_conn_run_later(c);
+    server_conn_arm(c, c->since_ns + c->server->limits->header_ns);
     arm_tick(c);
 }
 
@@ -258,9 +263,10 @@ static void read_bytes(struct server_conn *c, struct str bytes)
 
     if (c->state != SERVER_CONN_SERVING)
         return;
-    if (e < 0)
+    if (e < 0) {
+        c->hurry = true; /* it may not even read the GOAWAY */
         give_up(c);
-    else
+    } else
         server_conn_run_later(c);
 }
 
@@ -269,9 +275,11 @@ static void drained(struct server_conn *c)
     server_conn_run_later(c);
 }
 
-/* True when the stream's client has not taken a byte for too long. */
+/* True when the stream's client has not taken a byte for too long.  Half of that will do when it
+ * has shut the window: it costs a client nothing to let replies pile up so. */
 static bool is_stalled(struct server_stream *s, int64_t now)
 {
+    int64_t limit_ns = s->conn->server->limits->write_ns;
     size_t queued = h2_queued(s->h2);
     uint64_t sent = s->written - queued;
 
@@ -280,7 +288,9 @@ static bool is_stalled(struct server_stream *s, int64_t now)
         s->sent_since_ns = queued > 0 ? now : 0;
         return false;
     }
-    return now - s->sent_since_ns >= s->conn->server->limits->write_ns;
+    if (h2_is_blocked(s->h2))
+        limit_ns /= BLOCKED_DIVISOR;
+    return now - s->sent_since_ns >= limit_ns;
 }
 
 /* on_stream_close() tells the user. */
@@ -290,21 +300,18 @@ static void cut(struct server_stream *s, enum refusal reason)
     h2_reset(s->h2, H2_CANCEL);
 }
 
-static void tick(struct server_conn *c)
+/* No head came in time: of the first request, or the rest of one that has begun. */
+static bool is_head_late(const struct server_conn *c, int64_t now)
 {
-    int64_t now = now_ns(c);
+    int64_t since = h2_head_since_ns(c->h2.codec);
 
-    if (now >= server_conn_stall_due(c)) {
-        server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
-        server_conn_drop(c, true);
-        return;
-    }
-    if (list_empty(&c->h2.streams) &&
-        now - c->h2.idle_since_ns >= c->server->limits->keepalive_ns) {
-        h2_goaway(c->h2.codec);
-        give_up(c);
-        return;
-    }
+    if (since == 0 && !c->asked && list_empty(&c->h2.streams))
+        since = c->since_ns;
+    return since != 0 && now - since >= c->server->limits->header_ns;
+}
+
+static void check_streams(struct server_conn *c, int64_t now)
+{
     list_each (it, tmp, &c->h2.streams) {
         struct server_stream *s = list_entry(it, struct server_stream, link);
         bool slow = s->reply != SERVER_REPLY_ENDED && now >= server_stream_body_due(s);
@@ -316,13 +323,42 @@ static void tick(struct server_conn *c)
         else if (s->drain_due_ns != 0)
             server_conn_arm(c, s->drain_due_ns);
     }
+}
+
+static void tick(struct server_conn *c)
+{
+    int64_t now = now_ns(c);
+
+    if (now >= server_conn_stall_due(c)) {
+        server_conn_refused(c, REFUSAL_SLOW_READ, NULL);
+        server_conn_drop(c, true);
+        return;
+    }
+    bool idle =
+        list_empty(&c->h2.streams) && now - c->h2.idle_since_ns >= c->server->limits->keepalive_ns;
+    bool late = is_head_late(c, now);
+    if (late)
+        server_conn_refused(c, REFUSAL_SLOW_HEAD, NULL);
+    if (idle || late) {
+        h2_goaway(c->h2.codec);
+        give_up(c);
+        return;
+    }
+    if (c->h2.goaway_ns != 0 && now >= c->h2.goaway_ns)
+        h2_goaway(c->h2.codec);
+    check_streams(c, now);
     server_conn_run_later(c);
     arm_tick(c);
 }
 
+/* In two steps, so that no request is lost which is on its way now. */
 static void retire(struct server_conn *c)
 {
-    h2_goaway(c->h2.codec);
+    if (c->h2.goaway_ns != 0)
+        return;
+    c->h2.goaway_ns = now_ns(c) + NOTICE_NS;
+    h2_goaway_soon(c->h2.codec);
+    server_conn_arm(c, c->h2.goaway_ns);
     server_conn_run_later(c);
 }
 

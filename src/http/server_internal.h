@@ -89,7 +89,8 @@ struct server_h2 {
     struct h2 *codec;
     struct list streams;
     int64_t idle_since_ns;
-    int aborting; /* streams that are */
+    int aborting;      /* streams that are */
+    int64_t goaway_ns; /* draining: when new streams are no longer taken; 0: not told yet */
 };
 
 struct server_conn {
@@ -103,6 +104,7 @@ struct server_conn {
     bool run_pending;
     bool asked;        /* a request has come */
     bool reset_at_end; /* CLOSING: with RST */
+    bool hurry;        /* CLOSING: for a second at most, then with RST */
     struct timeout timer;
     int64_t since_ns;       /* accepted; CLOSING: when that began */
     int64_t write_since_ns; /* when the queue was last begun */
