@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -34,19 +35,32 @@ void log_init(const struct log_settings *settings)
     self.settings = *settings;
 }
 
+/* What was logged before a must() is why it failed.  The signal is back at its default:
+ * abort() raises it once more. */
+static void on_abort(int sig)
+{
+    (void)sig;
+    if (self.ring != NULL)
+        log_ring_flush(self.ring);
+}
+
 void log_start(void)
 {
     must(self.ring == NULL);
     self.ring = log_ring_new(&self.settings);
-    if (self.ring == NULL)
+    struct sigaction action = { .sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND };
+    if (self.ring != NULL)
+        must(sigaction(SIGABRT, &action, NULL) == 0);
+    else
         log_write(LOG_WARNING, "log_thread_failed", F("effect", "lines are written at once"));
 }
 
 void log_stop(void)
 {
-    if (self.ring != NULL)
-        self.dropped += log_ring_free(self.ring);
+    struct log_ring *ring = self.ring;
     self.ring = NULL;
+    if (ring != NULL)
+        self.dropped += log_ring_free(ring);
     buf_done(&self.scratch);
 }
 

@@ -8,6 +8,8 @@
  *   Threads    one producer (the thread that called log_start) and one writer;
  *              a byte ring between them.  Before log_start(), and in small
  *              programs, lines are written at once.
+ *   Delay      a line waits up to 25 ms for others, so that they are written at
+ *              once.  abort() writes them first; a kill loses those of 25 ms.
  *   Limits     a full ring drops the line and counts it; the writer reports the
  *              count in a line of its own (log_lines_dropped) when it can write
  *              again.  The producer never blocks.  Lines that the fd refuses

@@ -64,6 +64,12 @@ static bool eight_plain(const unsigned char *p)
     return (bad & highs) == 0;
 }
 
+/* What may stand in a JSON string as it is, byte by byte. */
+static bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c < 127 && c != '"' && c != '\\';
+}
+
 /* The inside of a JSON string.  C1 controls and DEL are escaped too: a
  * terminal obeys them. */
 static void add_escaped(struct str s, struct buf *out)
@@ -75,7 +81,7 @@ static void add_escaped(struct str s, struct buf *out)
             i += 8;
             continue;
         }
-        if (p[i] >= ' ' && p[i] < 127 && p[i] != '"' && p[i] != '\\') {
+        if (is_plain(p[i])) {
             i++;
             continue;
         }
@@ -149,24 +155,36 @@ static void add_double(double x, struct buf *out)
 }
 
 /* n in decimal with leading zeros. */
-static void add_digits(int n, int width, struct buf *out)
+static void put_digits(int n, int width, char *to)
 {
-    char digits[4];
-    must(width <= (int)sizeof(digits));
     for (int i = width - 1; i >= 0; i--, n /= 10)
-        digits[i] = (char)('0' + n % 10);
-    buf_add(out, (struct str){ digits, (size_t)width });
+        to[i] = (char)('0' + n % 10);
 }
 
-static void add_clock(const struct tm *t, int64_t unix_ms, struct buf *out)
+enum { TIME_CHARS = 23, DATE_CHARS = 11 }; /* "2026-11-23T16:00:00.123", "2026-11-23T" */
+
+/* The date changes once a second only. */
+static struct str time_text(int64_t unix_ms)
 {
-    add_digits(t->tm_hour, 2, out);
-    buf_add_byte(out, ':');
-    add_digits(t->tm_min, 2, out);
-    buf_add_byte(out, ':');
-    add_digits(t->tm_sec, 2, out);
-    buf_add_byte(out, '.');
-    add_digits((int)(unix_ms % 1000), 3, out);
+    static _Thread_local struct {
+        int64_t unix_s;
+        char text[TIME_CHARS + 1];
+    } last = { 0, "1970-01-01T00:00:00.000" };
+    int64_t unix_s = unix_ms / 1000;
+    if (unix_s != last.unix_s) {
+        struct tm t;
+        time_t seconds = (time_t)unix_s;
+        must(gmtime_r(&seconds, &t) != NULL);
+        put_digits(t.tm_year + 1900, 4, last.text);
+        put_digits(t.tm_mon + 1, 2, last.text + 5);
+        put_digits(t.tm_mday, 2, last.text + 8);
+        put_digits(t.tm_hour, 2, last.text + 11);
+        put_digits(t.tm_min, 2, last.text + 14);
+        put_digits(t.tm_sec, 2, last.text + 17);
+        last.unix_s = unix_s;
+    }
+    put_digits((int)(unix_ms % 1000), 3, last.text + 20);
+    return (struct str){ last.text, TIME_CHARS };
 }
 
 /* Everything but texts, which differ between the formats. */
@@ -193,30 +211,19 @@ static void add_plain(const struct log_field *f, struct buf *out)
     }
 }
 
-static void add_member(const char *name, const char *value, struct buf *out)
+static void json_line(const struct log_line *l, struct buf *out)
 {
-    buf_add(out, S(",\""));
-    buf_add(out, str_of(name));
-    buf_add(out, S("\":"));
-    add_quoted(str_of(value), out);
-}
-
-static void json_line(const struct log_line *l, const struct tm *t, struct buf *out)
-{
-    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    static const struct str levels[] = { S_INIT("debug"), S_INIT("info"), S_INIT("warning"),
+                                         S_INIT("error") };
     buf_add(out, S("{\"timestamp\":\""));
-    add_digits(t->tm_year + 1900, 4, out);
-    buf_add_byte(out, '-');
-    add_digits(t->tm_mon + 1, 2, out);
-    buf_add_byte(out, '-');
-    add_digits(t->tm_mday, 2, out);
-    buf_add_byte(out, 'T');
-    add_clock(t, l->unix_ms, out);
-    buf_add(out, S("Z\""));
-    add_member("level", levels[l->level], out);
-    add_member("event", l->event, out);
-    add_member("logger", l->logger, out);
-    buf_add(out, S(",\"app\":\"CC_CX_Proxy\",\"version\":\"" CCP_VERSION "\""));
+    buf_add(out, time_text(l->unix_ms));
+    buf_add(out, S("Z\",\"level\":\""));
+    buf_add(out, levels[l->level]);
+    buf_add(out, S("\",\"event\":\"")); /* it and the logger are literals of ours */
+    buf_add(out, str_of(l->event));
+    buf_add(out, S("\",\"logger\":\""));
+    buf_add(out, str_of(l->logger));
+    buf_add(out, S("\",\"app\":\"CC_CX_Proxy\",\"version\":\"" CCP_VERSION "\""));
     for (size_t i = 0; i < l->n; i++) {
         const struct log_field *f = &l->fields[i];
         if (f->name[0] == '\0')
@@ -243,10 +250,10 @@ static bool needs_quotes(struct str s)
     return s.n == 0;
 }
 
-static void console_line(const struct log_line *l, const struct tm *t, struct buf *out)
+static void console_line(const struct log_line *l, struct buf *out)
 {
     static const char *const levels[] = { "DEBUG", "INFO ", "WARN ", "ERROR" };
-    add_clock(t, l->unix_ms, out);
+    buf_add(out, str_slice(time_text(l->unix_ms), DATE_CHARS, TIME_CHARS));
     buf_addf(out, " %s %s", levels[l->level], l->event);
     for (size_t i = 0; i < l->n; i++) {
         const struct log_field *f = &l->fields[i];
@@ -267,11 +274,8 @@ void log_line_add(enum log_format format, const struct log_line *line, struct bu
 {
     must(line->event != NULL);
     must(line->level <= LOG_ERROR);
-    struct tm t;
-    time_t seconds = (time_t)(line->unix_ms / 1000);
-    gmtime_r(&seconds, &t);
     if (format == LOG_JSON)
-        json_line(line, &t, out);
+        json_line(line, out);
     else
-        console_line(line, &t, out);
+        console_line(line, out);
 }

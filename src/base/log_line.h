@@ -1,9 +1,10 @@
 /*
- * log_line.h - one log line as text.  Does no I/O, has no state.
+ * log_line.h - one log line as text.  Does no I/O.
  *
  * Contract
  *   Output     added to `out`, ends with the only LF in it.  When it does not
  *              fit, out->overflow is set and the line is useless.
+ *   Threads    any; each keeps the text of the newest second.
  *   Bytes      texts may hold anything: control characters are escaped,
  *              invalid UTF-8 becomes U+FFFD (one for each maximal part, as
  *              Unicode chapter 3 has it).  JSON fields are taken as valid;

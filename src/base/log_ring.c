@@ -2,10 +2,14 @@
  * Positions only grow; the byte at position n lies at bytes[n & mask].  The
  * producer owns head, the writer owns tail.
  *
- * Sleeping: the writer says `sleeping`, looks once more for work, then polls
- * the eventfd.  The producer stores its work, then looks at `sleeping`.  With
+ * Sleeping: the writer says LOG_SLEEPS, looks once more for work, then polls
+ * the eventfd.  The producer stores its work, then looks at the state.  With
  * both orders sequentially consistent one of the two sees the other, and a busy
  * writer costs the producer no system call.
+ *
+ * Gathering: once woken, the writer waits GATHER_MS for more, so that a busy
+ * producer pays for one wake-up and one write() for hundreds of lines.  Half a
+ * ring cuts that short.
  */
 #include "log_ring.h"
 
@@ -28,10 +32,11 @@
 #include "log_line.h"
 #include "mem.h"
 
-enum { BATCH_BYTES = 256 << 10, REPORT_BYTES = 4096 };
+enum { BATCH_BYTES = 256 << 10, REPORT_BYTES = 4096, GATHER_MS = 25, FLUSH_MS = 200 };
+
+enum log_writer { LOG_AWAKE, LOG_SLEEPS, LOG_GATHERS };
 
 static const int64_t stop_ns = NS_PER_S;
-static const struct timespec gather = { .tv_nsec = 2 * NS_PER_MS };
 
 struct log_ring {
     struct log_settings settings;
@@ -39,8 +44,8 @@ struct log_ring {
     size_t mask, batch_bytes;
     int wake_fd;
     pthread_t thread;
-    atomic_int users; /* producer and writer; the last one frees */
-    atomic_bool sleeping;
+    atomic_int users;           /* producer and writer; the last one frees */
+    atomic_int writer;          /* enum log_writer */
     _Atomic int64_t stop_at_ns; /* 0: not stopping */
     _Atomic uint64_t dropped;
     _Alignas(64) _Atomic size_t head;
@@ -200,20 +205,36 @@ static bool has_work(struct log_ring *r)
     return atomic_load(&r->head) != atomic_load(&r->tail) || atomic_load(&r->dropped) != r->tried;
 }
 
-/* False when there is none and the producer is gone.  Once woken, the writer lets lines
- * gather for a moment: one wake-up and one write() for all of them. */
+static size_t used_bytes(struct log_ring *r)
+{
+    return atomic_load(&r->head) - atomic_load(&r->tail);
+}
+
+static bool is_half_full(struct log_ring *r)
+{
+    return used_bytes(r) > r->mask / 2;
+}
+
+static void wait_wake(struct log_ring *r, int timeout_ms)
+{
+    poll(&(struct pollfd){ .fd = r->wake_fd, .events = POLLIN }, 1, timeout_ms);
+}
+
+/* False when there is none and the producer is gone. */
 static bool wait_work(struct log_ring *r)
 {
     while (!has_work(r)) {
         if (atomic_load(&r->stop_at_ns) != 0)
             return false;
-        atomic_store(&r->sleeping, true);
+        atomic_store(&r->writer, LOG_SLEEPS);
         if (!has_work(r) && atomic_load(&r->stop_at_ns) == 0)
-            poll(&(struct pollfd){ .fd = r->wake_fd, .events = POLLIN }, 1, -1);
-        atomic_store(&r->sleeping, false);
+            wait_wake(r, -1);
         drain_wake_fd(r);
-        if (atomic_load(&r->stop_at_ns) == 0)
-            nanosleep(&gather, NULL);
+        atomic_store(&r->writer, LOG_GATHERS);
+        if (!is_half_full(r) && atomic_load(&r->stop_at_ns) == 0)
+            wait_wake(r, GATHER_MS);
+        atomic_store(&r->writer, LOG_AWAKE);
+        drain_wake_fd(r);
     }
     return true;
 }
@@ -234,12 +255,20 @@ static void *writer(void *arg)
 
 /* ---- producer ---- */
 
+static void wake_now(struct log_ring *r)
+{
+    ssize_t n = write(r->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    (void)n; /* full: it is awake */
+}
+
 static void wake(struct log_ring *r)
 {
-    if (atomic_load(&r->sleeping)) {
-        ssize_t n = write(r->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-        (void)n; /* full: it is awake */
-    }
+    int writer = atomic_load(&r->writer);
+    if (writer != LOG_SLEEPS && !(writer == LOG_GATHERS && is_half_full(r)))
+        return;
+    /* once: until it has run it is as good as awake */
+    if (atomic_compare_exchange_strong(&r->writer, &writer, LOG_AWAKE))
+        wake_now(r);
 }
 
 static bool start_thread(struct log_ring *r)
@@ -306,11 +335,18 @@ uint64_t log_ring_dropped(struct log_ring *r)
     return atomic_load(&r->dropped);
 }
 
+void log_ring_flush(struct log_ring *r)
+{
+    static const struct timespec pause = { .tv_nsec = NS_PER_MS };
+    wake_now(r);
+    for (int i = 0; i < FLUSH_MS && used_bytes(r) > 0; i++)
+        nanosleep(&pause, NULL);
+}
+
 uint64_t log_ring_free(struct log_ring *r)
 {
     atomic_store(&r->stop_at_ns, clock_mono_ns() + stop_ns);
-    ssize_t n = write(r->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-    (void)n; /* full: it is awake */
+    wake_now(r);
 
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until); /* what pthread_timedjoin_np() wants */

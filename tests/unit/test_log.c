@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -325,6 +327,39 @@ static void a_cut_line_does_not_spoil_the_next(void **state)
     unlink(path);
 }
 
+/* Goal: what was logged before an abort() is in the log.  Method: the child says one line after
+ * another for a while, so that it ends while the writer gathers, then aborts. */
+static void an_abort_writes_what_is_queued(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_log_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        start(fd, 1 << 20);
+        put_lines(1, 1);
+        usleep(3000);
+        put_lines(2, 20);
+        abort();
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    read_to_end(fd, &text);
+    struct seen seen = look(buf_str(&text));
+    assert_int_equal(seen.broken, 0);
+    assert_int_equal(seen.lines, 20);
+    buf_done(&text);
+    close(fd);
+    unlink(path);
+}
+
 /* Goal: a stuck reader does not keep the program from ending. */
 static void stop_does_not_wait_for_ever(void **state)
 {
@@ -380,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_line_over_the_ring_is_reported_at_once),
         cmocka_unit_test(a_broken_pipe_is_counted),
         cmocka_unit_test(a_cut_line_does_not_spoil_the_next),
+        cmocka_unit_test(an_abort_writes_what_is_queued),
         cmocka_unit_test(stop_does_not_wait_for_ever),
         cmocka_unit_test(without_a_thread_lines_are_written_at_once),
     };
