@@ -102,6 +102,8 @@ static void on_refused(void *ctx, struct h2_stream *s, enum refusal reason,
 static const struct h2_handler handler = { on_head,         on_body, on_end,    on_drain,
                                            on_stream_close, NULL,    on_refused };
 static const struct h2_limits limits = { .header_bytes = 4096,
+                                         .field_bytes = 2048,
+                                         .target_bytes = 1024,
                                          .fields_max = 20,
                                          .streams_max = 10 };
 

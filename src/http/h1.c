@@ -66,11 +66,31 @@ static int on_extension(llhttp_t *p, const char *at, size_t n)
     return count_extra(p->data, n);
 }
 
+/* Trailers are dropped; of requests some are refused instead. */
+static void keep_trailer(struct h1 *c, struct str piece)
+{
+    for (size_t i = 0; i < piece.n; i++, c->trailer_n++)
+        if (c->trailer_n < sizeof(c->trailer))
+            c->trailer[c->trailer_n] = (char)str_lower_byte((unsigned char)piece.p[i]);
+}
+
+static int on_name_complete(llhttp_t *p)
+{
+    struct h1 *c = p->data;
+    struct str name = { c->trailer, c->trailer_n };
+    c->trailer_n = 0;
+    if (c->role == H1_SERVER && name.n <= sizeof(c->trailer) && http_is_no_trailer(name))
+        return refuse(c, REFUSAL_TRAILER, "framing, authority or credentials in a trailer");
+    return 0;
+}
+
 static int on_name(llhttp_t *p, const char *at, size_t n)
 {
     struct h1 *c = p->data;
-    if (c->head == NULL)
+    if (c->head == NULL) {
+        keep_trailer(c, (struct str){ at, n });
         return count_extra(c, n);
+    }
     return head_result(c, h1_head_name(c->head, (struct str){ at, n }));
 }
 
@@ -188,6 +208,7 @@ static int on_message_complete(llhttp_t *p)
 
 static const llhttp_settings_t settings = {
     .on_header_field = on_name,
+    .on_header_field_complete = on_name_complete,
     .on_header_value = on_value,
     .on_header_value_complete = on_value_complete,
     .on_chunk_extension_name = on_extension,
@@ -205,6 +226,7 @@ static void restart(struct h1 *c)
     c->parser.data = c;
     c->state = H1_READY;
     c->extra_bytes = 0;
+    c->trailer_n = 0;
     c->framing_bytes = 0;
     c->until_close = false;
 }

@@ -21,6 +21,8 @@
  *              E_CLIENT_GONE from h1_eof() inside a request;
  *              E_UPSTREAM_PROTOCOL, E_UPSTREAM_CLOSED (client role).
  *              h1_error_text() says what was wrong, without request content.
+ *   Trailers   dropped; requests that hide framing, authority or credentials there are
+ *              refused.
  *   Limits     struct h1_limits; chunk extensions and trailers: 4 KiB a message.
  *   Threads    none; one codec per conn and direction.
  */
@@ -66,6 +68,8 @@ struct h1 {
     const struct h1_limits *limits;
     struct h1_head *head; /* what is known of the head being read; NULL between heads */
     size_t extra_bytes;   /* chunk extensions and trailers of this message */
+    char trailer[20];     /* lower-case name of the trailer being read, as far as it fits */
+    size_t trailer_n;     /* all of it */
     size_t framing_bytes; /* read since the newest body byte */
     int interim_replies;
     bool reply_to_head; /* client role: the request was HEAD */

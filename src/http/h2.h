@@ -19,7 +19,8 @@
  *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
  *              been above H2_HIGH_BYTES.
  *   Heads      as in h1.h: no hop-by-hop field, host or content-length in
- *              headers; cookie crumbs are joined with "; ".  Trailers are dropped.
+ *              headers; cookie crumbs are joined with "; ".  Trailers are dropped
+ *              (in requests but for what h1.h refuses).
  *   Strictness RFC 9113: no connection-specific fields, valid pseudo-headers,
  *              names and values, :authority equal to host; a malformed request is
  *              reset with PROTOCOL_ERROR, one over the limits with
@@ -68,6 +69,8 @@ struct h2_stream;
 
 struct h2_limits {
     size_t header_bytes;  /* decoded block; 64 KiB */
+    size_t field_bytes;   /* server: one field; 8 KiB */
+    size_t target_bytes;  /* server: request target; 8 KiB */
     size_t fields_max;    /* 100 */
     uint32_t streams_max; /* server: SETTINGS_MAX_CONCURRENT_STREAMS */
 };

@@ -8,9 +8,10 @@
 
 /* --- reading --- */
 
-struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers)
+struct h2_block *h2_block_new(enum h2_role role, const struct h2_limits *limits, bool trailers)
 {
     struct h2_block *b = mem_new(struct h2_block);
+    b->of_client = role == H2_SERVER;
     b->limits = limits;
     b->trailers = trailers;
     b->head.content_length = -1;
@@ -54,18 +55,29 @@ static int add_pseudo(struct h2_block *b, struct str name, struct str value)
     return 0;
 }
 
-int h2_block_add(struct h2_block *b, struct str name, struct str value)
+/* The limits of HTTP/1 requests; there the target is no field. */
+static int check_size(struct h2_block *b, struct str name, struct str value)
 {
     b->fields++;
     b->bytes += name.n + value.n + H2_FIELD_EXTRA_BYTES;
+    if (b->of_client && str_eq(name, S(":path")) && value.n > b->limits->target_bytes)
+        return refuse(b, REFUSAL_TARGET_SIZE);
+    if (b->of_client && !str_eq(name, S(":path")) && name.n + value.n > b->limits->field_bytes)
+        return refuse(b, REFUSAL_FIELD_SIZE);
     if (b->fields > b->limits->fields_max)
         return refuse(b, REFUSAL_FIELD_COUNT);
-    if (b->bytes > b->limits->header_bytes)
-        return refuse(b, REFUSAL_HEAD_SIZE);
+    return b->bytes > b->limits->header_bytes ? refuse(b, REFUSAL_HEAD_SIZE) : 0;
+}
+
+int h2_block_add(struct h2_block *b, struct str name, struct str value)
+{
+    int e = check_size(b, name, value);
+    if (e < 0)
+        return e;
     if (!http_value_ok(value))
         return refuse(b, REFUSAL_FIELD);
     if (b->trailers)
-        return 0;
+        return b->of_client && http_is_no_trailer(name) ? refuse(b, REFUSAL_TRAILER) : 0;
     value = arena_str(&b->arena, value);
     if (name.n > 0 && name.p[0] == ':')
         return add_pseudo(b, name, value);

@@ -31,11 +31,12 @@ struct h2_block {
     struct http_headers crumbs; /* of cookies */
     struct str host;
     size_t fields, bytes;
+    bool of_client;       /* the limits of requests hold */
     bool trailers;        /* counted, not stored */
     enum refusal refusal; /* of the error that a function here has given */
 };
 
-struct h2_block *h2_block_new(const struct h2_limits *limits, bool trailers);
+struct h2_block *h2_block_new(enum h2_role role, const struct h2_limits *limits, bool trailers);
 void h2_block_free(struct h2_block *b); /* takes NULL */
 int h2_block_add(struct h2_block *b, struct str name, struct str value) MUST_CHECK;
 int h2_block_finish(struct h2_block *b, enum h2_role role, bool has_body) MUST_CHECK;

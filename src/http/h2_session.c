@@ -216,7 +216,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (s == NULL)
         return 0;
     h2_block_free(s->block); /* one that was malformed */
-    s->block = h2_block_new(c->limits, s->head_done);
+    s->block = h2_block_new(c->role, c->limits, s->head_done);
     return 0;
 }
 

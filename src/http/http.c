@@ -158,6 +158,19 @@ void http_head_copy(const struct http_head *from, struct arena *a, struct http_h
     *ret_to = to;
 }
 
+bool http_is_no_trailer(struct str lower_name)
+{
+    static const struct str names[] = {
+        S_INIT("content-length"), S_INIT("transfer-encoding"), S_INIT("host"),
+        S_INIT("authorization"),  S_INIT("x-api-key"),         S_INIT("api-key"),
+        S_INIT("cookie"),         S_INIT("connection"),        S_INIT("content-encoding"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(lower_name, names[i]))
+            return true;
+    return false;
+}
+
 bool http_is_hop(struct str lower_name)
 {
     for (size_t i = 0; i < ARRAY_LEN(hop_names); i++)

@@ -57,6 +57,9 @@ void http_head_copy(const struct http_head *from, struct arena *a, struct http_h
 
 /* connection, keep-alive, proxy-connection, transfer-encoding, te, trailer, upgrade,
  * proxy-authenticate, proxy-authorization (RFC 9110 section 7.6.1). */
+/* Whether a name must not come as a trailer, where it would get round a check of the head:
+ * framing, authority, credentials. */
+bool http_is_no_trailer(struct str lower_name);
 bool http_is_hop(struct str lower_name);
 /* A legal field value: no CR, LF, NUL or other control byte but tab. */
 bool http_value_ok(struct str value);

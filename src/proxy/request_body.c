@@ -8,8 +8,6 @@
 
 enum { SHOWN_MODEL_MAX = 1024 }; /* of a name that is kept for the reply */
 
-enum { VALUES_MAX = 2 * 1000 * 1000 }; /* JSON values in a body: each costs memory when looked at */
-
 /* Names that the proxy reads: given twice, it and the upstream could read different ones. */
 static const struct str read_names[] = {
     S_INIT("model"),    S_INIT("stream"), S_INIT("messages"),
@@ -67,7 +65,7 @@ static int parse_body(struct request *r, struct str text)
     yyjson_val *root = yyjson_doc_get_root(doc);
     if (!yyjson_is_obj(root)) {
         e = E_NOT_OBJECT;
-    } else if (yyjson_doc_get_val_count(doc) > VALUES_MAX) {
+    } else if (yyjson_doc_get_val_count(doc) > (size_t)r->worker->config->max_json_values) {
         e = E_TOO_LARGE;
         r->refusal = REFUSAL_JSON_VALUES;
     } else if (has_duplicate(root, &twice)) {

@@ -147,17 +147,19 @@ static void setup_limits(struct worker *w)
     const struct config *c = w->config;
     w->limits = (struct server_limits){
         .h1 = { .header_bytes = c->max_header_bytes,
-                .field_bytes = c->max_header_bytes / 4,
-                .target_bytes = 8 * 1024,
+                .field_bytes = c->max_field_bytes,
+                .target_bytes = c->max_target_bytes,
                 .fields_max = (size_t)c->max_header_fields },
         .h2 = { .header_bytes = c->max_header_bytes,
+                .field_bytes = c->max_field_bytes,
+                .target_bytes = c->max_target_bytes,
                 .fields_max = (size_t)c->max_header_fields,
                 .streams_max = (uint32_t)c->max_client_streams },
         .header_ns = c->client_header_ms * NS_PER_MS,
         .keepalive_ns = c->client_keepalive_ms * NS_PER_MS,
         .write_ns = c->client_write_ms * NS_PER_MS,
-        .body_grace_ns = 10 * NS_PER_S,
-        .body_bytes_per_s = 500,
+        .body_grace_ns = c->client_body_grace_ms * NS_PER_MS,
+        .body_bytes_per_s = c->client_body_rate,
         .conns_max = c->max_clients,
     };
 }

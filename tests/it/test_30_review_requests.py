@@ -169,7 +169,8 @@ def test_pings_come_back_after_a_slow_reader():
 def test_the_largest_header_that_can_be_allowed(field):
     """MAX_HEADER_BYTES at its maximum: no header within it may take a worker down."""
     up = Upstream()
-    with Proxy(ANTHROPIC_BASE_URL=up.url, MAX_HEADER_BYTES="1M", SERVICES="claude") as p:
+    with Proxy(ANTHROPIC_BASE_URL=up.url, MAX_HEADER_BYTES="1M", MAX_FIELD_BYTES="256K",
+               SERVICES="claude") as p:
         for target in ("/v1/messages", "/v1/files", "/health"):
             with Client(p.claude_port) as c:
                 headers = KEY | {f"x-{n}": "v" * field for n in range(5)}

@@ -10,6 +10,8 @@
 #include "mem.h"
 
 static const struct h2_limits limits = { .header_bytes = 64 * 1024,
+                                         .field_bytes = 64 * 1024,
+                                         .target_bytes = 64 * 1024,
                                          .fields_max = 100,
                                          .streams_max = 100 };
 

@@ -121,7 +121,11 @@ static inline void server_accept(void *ctx, int fd)
     }
     s->conn = conn_new(v->loop, fd, ssl, &served_handler, s);
     if (v->h2_handler) {
-        s->limits = (struct h2_limits){ 65536, 100, v->streams_max ? v->streams_max : 100 };
+        s->limits = (struct h2_limits){ .header_bytes = 65536,
+                                        .field_bytes = 65536,
+                                        .target_bytes = 8192,
+                                        .fields_max = 100,
+                                        .streams_max = v->streams_max ? v->streams_max : 100 };
         s->h2 = h2_new(H2_SERVER, &s->limits, v->h2_handler, s);
         served_pull(s);
     }

@@ -71,7 +71,9 @@ static void call_goaway(void *ctx)
 
 static const struct h2_handler client_callbacks = { call_head,  call_body,   call_end, call_drain,
                                                     call_close, call_goaway, NULL };
-static const struct h2_limits client_limits = { 65536, 100, 100 };
+static const struct h2_limits client_limits = { .header_bytes = 65536,
+                                                .fields_max = 100,
+                                                .streams_max = 100 };
 
 static void h2_client_open(struct h2_client *h, struct fixture *f)
 {
