@@ -8,10 +8,9 @@
 #include "mem.h"
 
 enum {
-    RESETS_MAX = 200,      /* in 10 s, beyond completed streams; sent and received */
-    RESETS_UNANSWERED = 2, /* weight of one before the reply: at most 100 reach the upstream */
-    IDLE_FRAMES_MAX =
-        1000, /* in 10 s: PRIORITY, answers to no PING; nghttp2 ignores unknown ones */
+    RESETS_MAX = 199,       /* in 10 s, beyond completed streams; sent and received */
+    RESETS_UNANSWERED = 2,  /* weight of one before the reply: at most 100 reach the upstream */
+    IDLE_FRAMES_MAX = 1000, /* in 10 s: PRIORITY, answers to no PING */
     EMPTY_FRAMES_MAX = 1000,
     CONTINUATIONS_MAX = 8, /* of one block */
     HEADER_PIECES_MAX = (CONTINUATIONS_MAX + 1) * 9,

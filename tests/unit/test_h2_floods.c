@@ -144,10 +144,10 @@ struct flood_row {
 };
 
 static const struct flood_row flood_rows[] = {
-    { "rapid reset", rapid_reset, 100, 101, READING, HOLD },
-    { "rapid reset, replies begun", rapid_reset, 200, 201, READING, ECHO },
-    { "made-you-reset", made_you_reset, 199, 202, READING, HOLD },
-    { "made-you-reset by window", window_overflow, 100, 102, READING, HOLD },
+    { "rapid reset", rapid_reset, 99, 100, READING, HOLD },
+    { "rapid reset, replies begun", rapid_reset, 199, 200, READING, ECHO },
+    { "made-you-reset", made_you_reset, 199, 201, READING, HOLD },
+    { "made-you-reset by window", window_overflow, 99, 101, READING, HOLD },
     { "made-you-reset, not reading", made_you_reset, 199, 3000, NOT_READING, HOLD },
     { "CONTINUATION, small", small_continuations, 8, 9, READING, HOLD },
     { "CONTINUATION, empty", continuations, 8, 9, READING, HOLD },
