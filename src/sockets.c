@@ -60,21 +60,13 @@ static int add(struct sockets *s, enum worker_port port, int index, int fd)
     return 0;
 }
 
-/* SO_REUSEPORT would let a second cc-proxy take half of the connections without a word. */
-static int refuse_taken(struct str host, uint16_t port, struct buf *ret_error)
-{
-    int fd, e = listener_open_exclusive(host, port, &fd, ret_error);
-    if (e == 0)
-        close(fd);
-    return e;
-}
-
 static int open_service(struct sockets *s, const struct config *c, enum worker_port port,
                         bool fresh, struct buf *ret_error)
 {
     struct str host = port == PORT_CLAUDE ? c->claude_host : c->codex_host;
     int number = port == PORT_CLAUDE ? c->claude_port : c->codex_port, e = 0;
-    if (fresh && number != 0 && (e = refuse_taken(host, (uint16_t)number, ret_error)) < 0)
+    /* SO_REUSEPORT would let a second cc-proxy take half of the connections without a word. */
+    if (fresh && number != 0 && (e = listener_probe(host, (uint16_t)number, ret_error)) < 0)
         return e;
     if (number == 0)
         number = s->bound[port];

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "children.h"
@@ -28,6 +29,7 @@ enum {
     RESPAWN_MOST_MS = 5000,
     SETTLE_MS = 300,
     PROGRESS_S = 5,
+    DROPPED_EVERY_S = 60,
 };
 
 struct supervisor {
@@ -43,7 +45,8 @@ struct supervisor {
     bool reload_again, stopping;
     int exit_code;
     int64_t respawn_ms, stopping_ns;
-    int progress_s; /* since the last line about draining */
+    int64_t dropped_told, dropped_told_ns; /* log lines, and when stderr last told of them */
+    int progress_s;                        /* since the last line about draining */
     struct timeout respawn, settle, alive, check;
     struct notify notify;
     uv_signal_t signals[4];
@@ -125,6 +128,28 @@ static void stop(struct supervisor *s, int signal, int exit_code)
     end_if_empty(s);
 }
 
+/* Log lines get lost, in a worker or here: stderr may be read where stdout is not.  Nothing
+ * here may block. */
+static void tell_of_dropped_lines(struct supervisor *s)
+{
+    char text[128];
+    struct stat out, err;
+    int64_t now = clock_mono_ns(), dropped = (int64_t)log_dropped_lines();
+    for (int i = 0; i < COUNTERS_SLOTS_MAX; i++)
+        dropped += s->children.slots[i].log_dropped;
+    if (dropped == s->dropped_told ||
+        (s->dropped_told_ns != 0 && now < s->dropped_told_ns + DROPPED_EVERY_S * NS_PER_S))
+        return;
+    bool same = fstat(1, &out) == 0 && fstat(2, &err) == 0 && out.st_dev == err.st_dev &&
+                out.st_ino == err.st_ino;
+    int n = snprintf(text, sizeof(text), "cc-proxy: the log could not take %lld lines\n",
+                     (long long)(dropped - s->dropped_told));
+    if (!same && poll(&(struct pollfd){ .fd = 2, .events = POLLOUT }, 1, 0) == 1)
+        (void)!write(2, text, (size_t)n);
+    s->dropped_told = dropped;
+    s->dropped_told_ns = now;
+}
+
 /* Once a second. */
 static void on_check(void *ctx)
 {
@@ -132,6 +157,7 @@ static void on_check(void *ctx)
     int64_t limit_s = (s->first ? &s->pending : &s->config)->drain_timeout_ms / 1000;
     timeout_set(&s->loop, &s->check, NS_PER_S);
     children_check(&s->children);
+    tell_of_dropped_lines(s);
     s->progress_s++;
     if (s->stopping && s->progress_s >= (limit_s < PROGRESS_S ? 1 : PROGRESS_S))
         say_progress(s, "draining");
@@ -369,9 +395,9 @@ static void on_signal(uv_signal_t *handle, int signal)
         begin_reload(s);
         return;
     }
-    log_write(LOG_INFO, "stopping", F("signal", signal),
-              F("at_once", signal != SIGTERM || s->stopping));
-    stop(s, signal == SIGTERM && !s->stopping ? SIGTERM : SIGINT, 0);
+    bool at_once = signal != SIGTERM || s->stopping;
+    log_write(LOG_INFO, "stopping", F("signal", signal), F("at_once", at_once));
+    stop(s, at_once ? SIGINT : SIGTERM, 0);
 }
 
 /* The service manager's watchdog: this loop turns. */
@@ -383,9 +409,20 @@ static void on_alive(void *ctx)
         timeout_set(&s->loop, &s->alive, notify_watchdog_ns(&s->notify));
 }
 
+static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
+
+/* One more SIGTERM must not change the exit code.  SIGCHLD still has to come. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaddset(&set, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void watch_signals(struct supervisor *s)
 {
-    static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         uv_signal_init(&s->loop.uv, &s->signals[i]);
         s->signals[i].data = s;
@@ -427,6 +464,7 @@ static int start(struct supervisor *s, struct buf *error)
 
 static void teardown(struct supervisor *s)
 {
+    block_signals();
     timeout_clear(&s->loop, &s->respawn);
     timeout_clear(&s->loop, &s->settle);
     timeout_clear(&s->loop, &s->alive);
@@ -442,6 +480,7 @@ static void teardown(struct supervisor *s)
         config_done(&s->pending);
     if (!s->first)
         config_done(&s->config);
+    log_stop();
     free(s);
 }
 
@@ -469,6 +508,7 @@ int supervisor_run(struct supervisor_settings *settings)
         on_alive(s);
     buf_init(&error, 16 * 1024);
     int e = start(s, &error);
+    log_start(); /* a reader of the log that stops must not stop us */
     if (e < 0) {
         struct str why = buf_len(&error) > 0 ? buf_str(&error) : str_of(strerror(-e));
         fprintf(stderr, "cc-proxy: " STR_FMT "\n", STR_ARG(why));

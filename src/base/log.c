@@ -30,9 +30,12 @@ static struct {
 
 void log_init(const struct log_settings *settings)
 {
-    must(self.ring == NULL);
     must(settings->logger != NULL);
+    size_t ring_bytes = self.settings.ring_bytes;
+    must(self.ring == NULL || settings->fd == self.settings.fd);
     self.settings = *settings;
+    if (self.ring != NULL) /* it keeps its size */
+        self.settings.ring_bytes = ring_bytes;
 }
 
 /* What was logged before a must() is why it failed.  The signal is back at its default:

@@ -58,8 +58,9 @@ struct log_settings {
     const char *logger; /* "claude-service", "codex-service", "supervisor", "simulator" ... */
 };
 
+/* Again at a reload: level, format and name change at once, the ring keeps its size and fd. */
 void log_init(const struct log_settings *settings);
-void log_start(void); /* starts the writer thread; not before fork() */
+void log_start(void); /* starts the writer thread; after it, fork() only to exec */
 void log_stop(void);  /* writes what is queued (at most 1 s), joins the thread */
 
 bool log_on(enum log_level level);

@@ -349,14 +349,14 @@ uint64_t log_ring_free(struct log_ring *r)
     wake_now(r);
 
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until); /* what pthread_timedjoin_np() wants */
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 1;
     until.tv_nsec += 100 * NS_PER_MS; /* the writer's own deadline comes first */
     if (until.tv_nsec >= NS_PER_S) {
         until.tv_sec++;
         until.tv_nsec -= NS_PER_S;
     }
-    if (pthread_timedjoin_np(r->thread, NULL, &until) != 0)
+    if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
         pthread_detach(r->thread);
     uint64_t dropped = atomic_load(&r->dropped);
     drop_ring(r);

@@ -93,6 +93,9 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
         s->proxy_user = arena_str(&o->arena, s->proxy_user);
         s->proxy_password = arena_str(&o->arena, s->proxy_password);
     }
+    SSL_CTX *tls = s->tls_client != NULL ? s->tls_client : p->settings.tls;
+    if (s->tls && tls != NULL)
+        tls_client_warm(tls); /* now, not while streams wait */
     o->streams_max = POOL_STREAMS_MAX;
     o->shares = s->prior_h2 && !s->tls;
     return o;

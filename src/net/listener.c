@@ -73,6 +73,7 @@ static int set_flag(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+/* Not shared: binds only, so that no client ends up in the queue of a mere probe. */
 static int bind_tcp(int fd, const struct sockaddr_storage *a, socklen_t len, bool shared)
 {
     int e = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -82,7 +83,7 @@ static int bind_tcp(int fd, const struct sockaddr_storage *a, socklen_t len, boo
         e = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (e == 0 && bind(fd, (const struct sockaddr *)a, len) < 0)
         e = -errno;
-    if (e == 0 && listen(fd, BACKLOG) < 0)
+    if (e == 0 && shared && listen(fd, BACKLOG) < 0)
         e = -errno;
     return e;
 }
@@ -129,9 +130,12 @@ int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_e
     return open_tcp(host, port, true, ret_fd, ret_error);
 }
 
-int listener_open_exclusive(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
+int listener_probe(struct str host, uint16_t port, struct buf *ret_error)
 {
-    return open_tcp(host, port, false, ret_fd, ret_error);
+    int fd, e = open_tcp(host, port, false, &fd, ret_error);
+    if (e == 0)
+        close(fd);
+    return e;
 }
 
 int listener_open_unix(const char *path, int *ret_fd, struct buf *ret_error)

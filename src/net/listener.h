@@ -25,9 +25,8 @@ bool listener_host_ok(struct str host); /* one that listener_open() understands 
 int listener_open(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error) MUST_CHECK;
 int listener_open_unix(const char *path, int *ret_fd, struct buf *ret_error)
     MUST_CHECK; /* mode 0600 */
-/* Without SO_REUSEPORT: fails with -EADDRINUSE when anybody listens there. */
-int listener_open_exclusive(struct str host, uint16_t port, int *ret_fd, struct buf *ret_error)
-    MUST_CHECK;
+/* -EADDRINUSE when anybody listens there, with SO_REUSEPORT or without. */
+int listener_probe(struct str host, uint16_t port, struct buf *ret_error) MUST_CHECK;
 uint16_t listener_port(int fd); /* the bound port, for port 0 */
 
 typedef void listener_accept_fn(void *ctx, int fd);

@@ -97,18 +97,27 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* the reference is ours now */
 }
 
+/* The application's pointer of a client context: the system's store is still to be read. */
+static char store_pending;
+
+void tls_client_warm(SSL_CTX *ctx)
+{
+    if (SSL_CTX_get_app_data(ctx) != &store_pending)
+        return;
+    SSL_CTX_set_app_data(ctx, NULL);
+    (void)!SSL_CTX_set_default_verify_paths(ctx); /* without a store nothing verifies */
+    ERR_clear_error();                            /* a missing system store leaves errors behind */
+}
+
 int tls_client_new(const char *ca_file, SSL_CTX **ret_ctx, struct buf *ret_error)
 {
     SSL_CTX *ctx = context_new(TLS_client_method());
     bool system_store = ca_file == NULL || ca_file[0] == '\0';
     ERR_clear_error();
-    if (system_store) {
-        if (SSL_CTX_set_default_verify_paths(ctx) != 1)
-            return context_failed(ctx, ret_error, "system store", "cannot load certificates");
-    } else if (SSL_CTX_load_verify_file(ctx, ca_file) != 1) {
+    if (system_store)
+        SSL_CTX_set_app_data(ctx, &store_pending);
+    else if (SSL_CTX_load_verify_file(ctx, ca_file) != 1)
         return context_failed(ctx, ret_error, ca_file, "cannot load certificates");
-    }
-    ERR_clear_error(); /* a missing system store leaves errors behind */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
@@ -130,6 +139,7 @@ static bool is_address(const char *host)
 
 SSL *tls_client_ssl(SSL_CTX *ctx, struct str host, bool offer_h2, struct tls_sessions *sessions)
 {
+    tls_client_warm(ctx);
     SSL *ssl = SSL_new(ctx);
     must(ssl != NULL);
     if (str_ends(host, S(".")))
