@@ -1,14 +1,15 @@
 #include "handover.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "mem.h"
 #include "privilege.h"
+#include "secret.h"
 #include "worker.h"
 
 /* fds of a worker, see spawn.h */
@@ -21,11 +22,10 @@ int handover_config(const struct config *config)
     if (fd < 0)
         return -errno;
     buf_init(&bytes, 16 << 20);
+    bytes.wiped = true;
     config_encode(config, &bytes);
     struct str s = buf_str(&bytes);
     int e = write(fd, s.p, s.n) == (ssize_t)s.n ? fd : -EIO;
-    if (s.n > 0)
-        OPENSSL_cleanse(bytes.p, bytes.to);
     buf_done(&bytes);
     if (e < 0)
         close(fd);
@@ -55,11 +55,13 @@ static int read_config(struct config *config)
     struct stat st;
     if (fstat(FD_CONFIG, &st) < 0 || st.st_size <= 0)
         return -EINVAL;
-    char *text = mem_alloc((size_t)st.st_size);
+    char *text = secret_alloc((size_t)st.st_size);
     ssize_t n = pread(FD_CONFIG, text, (size_t)st.st_size, 0);
     int e = n == st.st_size ? config_decode(config, (struct str){ text, (size_t)n }) : -EIO;
-    OPENSSL_cleanse(text, (size_t)st.st_size);
-    free(text);
+    memset(text, 0, (size_t)st.st_size);
+    if (pwrite(FD_CONFIG, text, (size_t)st.st_size, 0) != st.st_size && e == 0)
+        e = -EIO; /* its pages must not stay behind */
+    secret_free(text);
     close(FD_CONFIG);
     return e;
 }

@@ -18,6 +18,7 @@
 #include "mock.h"
 #include "options.h"
 #include "privilege.h"
+#include "secret.h"
 #include "sources.h"
 #include "supervisor.h"
 
@@ -32,7 +33,7 @@ static char **take_environment(void)
     char **copy = mem_alloc((n + 1) * sizeof(*copy));
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(environ[i]);
-        copy[i] = mem_strndup(environ[i], len);
+        copy[i] = secret_strndup(environ[i], len);
         char *value = strchr(environ[i], '=');
         if (value != NULL)
             memset(value + 1, 0, len - (size_t)(value + 1 - environ[i]));
@@ -47,13 +48,24 @@ static void own_path(char *to, size_t size)
     to[n > 0 ? n : 0] = '\0';
 }
 
+/* A secret that was given with --set moves away from the command line, which all may read. */
+static struct config_option take_option(const struct config_option *option)
+{
+    if (!config_is_secret(str_of(option->name)))
+        return *option;
+    size_t n = strlen(option->value);
+    struct config_option taken = { option->name, secret_strndup(option->value, n) };
+    memset((char *)(uintptr_t)option->value, '*', n); /* a part of argv, which may be written */
+    return taken;
+}
+
 static void take_sources(const struct options *o, struct sources *to)
 {
     to->env_path = o->env_file != NULL ? o->env_file : ".env";
     to->env_required = o->env_file != NULL;
     to->environment = take_environment();
     for (size_t i = 0; i < o->settings_n; i++)
-        to->options[to->options_n++] = o->settings[i];
+        to->options[to->options_n++] = take_option(&o->settings[i]);
 }
 
 /* A base URL that this machine's clients can use. */

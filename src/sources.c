@@ -37,7 +37,7 @@ static int with_upstreams(const struct config *c, upstreams_use *use, void *ctx,
     struct upstream own[SERVICE_COUNT];
     struct upstreams *set = NULL;
     int e = 0;
-    arena_init(&a, 1 << 20);
+    arena_init_secret(&a, 1 << 20);
     for (int s = 0; s < SERVICE_COUNT && e == 0; s++)
         e = upstream_init(&own[s], (enum service)s, c, &a, NULL, ret_error);
     if (e == 0)

@@ -1,6 +1,9 @@
 #include "spawn.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "mem.h"
 
 static const char *const passed[] = {
     "PATH",
@@ -19,6 +22,7 @@ static const char *const passed[] = {
 
 enum { PASSED_N = sizeof(passed) / sizeof(passed[0]) };
 
+/* Copies: the originals are in pages that are empty in a child. */
 static void choose_environment(char *const *from, char *to[PASSED_N + 1])
 {
     int n = 0;
@@ -26,7 +30,7 @@ static void choose_environment(char *const *from, char *to[PASSED_N + 1])
         for (int i = 0; i < PASSED_N; i++) {
             size_t len = strlen(passed[i]);
             if (strncmp(*from, passed[i], len) == 0 && (*from)[len] == '=') {
-                to[n++] = *from;
+                to[n++] = mem_strndup(*from, strlen(*from));
                 break;
             }
         }
@@ -52,5 +56,8 @@ int spawn(uv_loop_t *loop, uv_process_t *process, char *const *args, const int *
         .stdio_count = 3 + fds_n,
         .exit_cb = on_exit,
     };
-    return uv_spawn(loop, process, &options);
+    int e = uv_spawn(loop, process, &options);
+    for (char **each = env; *each != NULL; each++)
+        free(*each);
+    return e;
 }

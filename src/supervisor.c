@@ -20,6 +20,7 @@
 #include "mem.h"
 #include "notify.h"
 #include "privilege.h"
+#include "secret.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "upstreams.h"
@@ -68,6 +69,10 @@ static void log_warnings(const struct config *c)
         log_write(debug ? LOG_DEBUG : LOG_WARNING, "configuration_note",
                   F("note", str_slice(line, from, line.n)));
     }
+    if (!secret_locked())
+        log_write(LOG_WARNING, "configuration_note",
+                  F("note", "keys could not be locked in memory and may be swapped out: "
+                            "RLIMIT_MEMLOCK is too low"));
     bool root = geteuid() == 0;
     if (root != (c->run_as_user.n > 0))
         log_write(LOG_WARNING, "configuration_note",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "secret.h"
 
 /* Chunks double from the first to the largest, so that a small arena stays small. */
 enum { CHUNK_FIRST_BYTES = 512 - 48, CHUNK_MOST_BYTES = 16384 - 48 };
@@ -22,12 +23,33 @@ void arena_init(struct arena *a, size_t limit_bytes)
     *a = (struct arena){ .limit_bytes = limit_bytes };
 }
 
+void arena_init_wiped(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){ .limit_bytes = limit_bytes, .kind = ARENA_WIPED };
+}
+
+void arena_init_secret(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){ .limit_bytes = limit_bytes, .kind = ARENA_SECRET };
+}
+
+static void free_chunk(const struct arena *a, struct arena_chunk *c)
+{
+    if (a->kind == ARENA_SECRET) {
+        secret_free(c);
+        return;
+    }
+    if (a->kind == ARENA_WIPED)
+        explicit_bzero(c->bytes, c->used);
+    free(c);
+}
+
 void arena_reset(struct arena *a)
 {
     while (a->chunks != NULL) {
         struct arena_chunk *c = a->chunks;
         a->chunks = c->older;
-        free(c);
+        free_chunk(a, c);
     }
     a->used_bytes = 0;
 }
@@ -45,7 +67,8 @@ static struct arena_chunk *chunk_for(struct arena *a, size_t bytes)
                    : a->used_bytes < CHUNK_MOST_BYTES ? a->used_bytes
                                                       : CHUNK_MOST_BYTES;
     bool large = bytes > usual;
-    struct arena_chunk *c = mem_alloc(sizeof(*c) + (large ? bytes : usual));
+    size_t size = sizeof(struct arena_chunk) + (large ? bytes : usual);
+    struct arena_chunk *c = a->kind == ARENA_SECRET ? secret_alloc(size) : mem_alloc(size);
     c->used = 0;
     c->cap = large ? bytes : usual;
     if (large && a->chunks != NULL) {

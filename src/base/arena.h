@@ -9,6 +9,8 @@
  *   Failure    never returns NULL.  Out of memory aborts; so does crossing the
  *              limit given to arena_init(), because every input is bounded
  *              before it gets here.
+ *   Secrets    arena_init_secret(): in secret.h's pages.  arena_init_wiped(): in usual ones that
+ *              are zeroed when freed; for what holds keys for a short time.
  *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.
  */
 #ifndef ARENA_H
@@ -26,11 +28,14 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used_bytes;          /* in all chunks */
     size_t limit_bytes;
+    enum arena_kind { ARENA_USUAL, ARENA_WIPED, ARENA_SECRET } kind;
 };
 
 #define arena_new(a, T, count) ((T *)arena_alloc((a), (count), sizeof(T), _Alignof(T)))
 
 void arena_init(struct arena *a, size_t limit_bytes);
+void arena_init_wiped(struct arena *a, size_t limit_bytes);
+void arena_init_secret(struct arena *a, size_t limit_bytes);
 void arena_reset(struct arena *a);
 void arena_done(struct arena *a); /* may be called twice */
 

@@ -14,10 +14,17 @@ void buf_init(struct buf *b, size_t limit_bytes)
     *b = (struct buf){ .limit_bytes = limit_bytes };
 }
 
+static void free_bytes(struct buf *b)
+{
+    if (b->wiped && b->p != NULL)
+        explicit_bzero(b->p, b->cap); /* sliding leaves a tail */
+    free(b->p);
+}
+
 void buf_done(struct buf *b)
 {
-    free(b->p);
-    *b = (struct buf){ .limit_bytes = b->limit_bytes };
+    free_bytes(b);
+    *b = (struct buf){ .limit_bytes = b->limit_bytes, .wiped = b->wiped };
 }
 
 void buf_clear(struct buf *b)
@@ -43,7 +50,7 @@ char *buf_reserve(struct buf *b, size_t n)
         char *p = mem_alloc(cap);
         if (len > 0)
             memcpy(p, b->p + b->from, len);
-        free(b->p);
+        free_bytes(b);
         b->p = p;
         b->cap = cap;
     }
@@ -96,7 +103,7 @@ void buf_consume(struct buf *b, size_t n)
     must(n <= b->to - b->from);
     b->from += n;
     if (b->from == b->to) {
-        free(b->p);
+        free_bytes(b);
         b->p = NULL;
         b->from = b->to = b->cap = 0;
     }

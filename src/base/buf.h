@@ -28,6 +28,7 @@ struct buf {
     size_t cap;
     size_t limit_bytes;
     bool overflow;
+    bool wiped; /* bytes are zeroed before their memory is freed; set it after buf_init() */
 };
 
 void buf_init(struct buf *b, size_t limit_bytes);

@@ -14,6 +14,7 @@
 #include "config_dotenv.h"
 #include "config_row.h"
 #include "mem.h"
+#include "secret.h"
 
 enum { ENV_FILE_MAX = 1 << 20, WARNINGS_MAX = 64 << 10, SHOWN_VALUE_MAX = 64 };
 
@@ -83,17 +84,17 @@ void config_pair_add(struct config *c, struct str name, struct str value)
     if ((c->pair_count & (c->pair_count + 1)) == 0) /* 0, 1, 3, 7 ...: full */
         c->pairs = mem_realloc(c->pairs, (2 * c->pair_count + 1) * sizeof(*c->pairs));
     c->pairs[c->pair_count++] =
-        (struct config_pair){ mem_strndup(name.n > 0 ? name.p : "", name.n),
-                              mem_strndup(value.n > 0 ? value.p : "", value.n) };
+        (struct config_pair){ secret_strndup(name.n > 0 ? name.p : "", name.n),
+                              secret_strndup(value.n > 0 ? value.p : "", value.n) };
 }
 
-/* ret_p: mem_alloc'ed, ENV_FILE_MAX bytes.  -ENOENT when there is no file. */
+/* ret_p: secret_alloc'ed, ENV_FILE_MAX bytes.  -ENOENT when there is no file. */
 static int read_file(const char *path, char **ret_p, size_t *ret_n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    char *p = mem_alloc(ENV_FILE_MAX + 1);
+    char *p = secret_alloc(ENV_FILE_MAX + 1);
     size_t n = 0;
     int e = 0;
     while (n <= ENV_FILE_MAX) {
@@ -110,8 +111,7 @@ static int read_file(const char *path, char **ret_p, size_t *ret_n)
     if (e == 0 && n > ENV_FILE_MAX)
         e = -EFBIG;
     if (e < 0) {
-        explicit_bzero(p, n);
-        free(p);
+        secret_free(p);
         return e;
     }
     *ret_p = p;
@@ -145,7 +145,7 @@ static int offer_file_pairs(struct load *l, struct dotenv *d)
     return 0;
 }
 
-/* ret_p: the bytes that the offers point into; the caller wipes and frees. */
+/* ret_p: the bytes that the offers point into; the caller frees them. */
 static int offer_file(struct load *l, const char *path, bool required, char **ret_p, size_t *ret_n)
 {
     if (path == NULL)
@@ -255,9 +255,7 @@ int config_load(struct config *c, const char *env_path, bool env_required, char 
         e = config_check(c, ret_error);
     if (e == 0)
         config_derive(c);
-    if (file != NULL)
-        explicit_bzero(file, file_n);
-    free(file);
+    secret_free(file);
     if (e < 0)
         config_done(c);
     return e;
@@ -266,10 +264,10 @@ int config_load(struct config *c, const char *env_path, bool env_required, char 
 void config_done(struct config *c)
 {
     for (size_t i = 0; i < CONFIG_COUNT; i++)
-        config_wipe(c->text[i]);
+        secret_free(c->text[i]);
     for (size_t i = 0; i < c->pair_count; i++) {
-        config_wipe(c->pairs[i].name);
-        config_wipe(c->pairs[i].value);
+        secret_free(c->pairs[i].name);
+        secret_free(c->pairs[i].value);
     }
     free(c->pairs);
     free(c->env_file);
@@ -289,6 +287,13 @@ int config_set(struct config *c, struct str name, struct str value, struct buf *
     if (e == 0)
         config_derive(c);
     return e;
+}
+
+bool config_is_secret(struct str name)
+{
+    int rank;
+    size_t row = config_row_find(name, &rank);
+    return row < CONFIG_COUNT && config_row(row)->type == CONFIG_TYPE_SECRET;
 }
 
 bool config_text(const struct config *c, struct str name, struct str *ret_value)

@@ -3,7 +3,7 @@
  * the defaults, in this order of precedence.  One row each in config.def.
  *
  * Contract
- *   Ownership  a config owns its texts; config_done() frees (and wipes) them.
+ *   Ownership  a config owns its texts, in secret.h's pages; config_done() frees them.
  *              After config_load() it is read only.
  *   Errors     config_load() fails with -EINVAL and a message that names the
  *              source (file and line, environment or option), the setting and
@@ -92,6 +92,9 @@ void config_add_place(const struct config *c, struct str name, struct buf *out);
 /* -EINVAL when anybody who reaches a port, or any web page, could spend the server key called
  * key_name, because PROXY_API_KEYS is not set. */
 int config_check_key(const struct config *c, struct str key_name, struct buf *ret_error) MUST_CHECK;
+
+/* Whether a setting of this name is shown as ***. */
+bool config_is_secret(struct str name);
 
 /* Every setting as "NAME=value" with its source; secrets as *** . */
 void config_print(const struct config *c, struct buf *out);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "secret.h"
 
 static const struct config_row rows[CONFIG_COUNT] = {
 #define GROUP(title)
@@ -251,18 +252,11 @@ int config_row_set(struct config *c, size_t i, struct str text, struct buf *why)
     if (check_text(i, &text, why) < 0 || parse_number(row, text, field, why) < 0)
         return -EINVAL;
 
-    char *copy = mem_strndup(text.n > 0 ? text.p : "", text.n);
-    config_wipe(c->text[i]); /* after the copy: text may point into it */
+    char *copy = secret_strndup(text.n > 0 ? text.p : "", text.n);
+    secret_free(c->text[i]); /* after the copy: text may point into it */
     c->text[i] = copy;
     if (row->type == CONFIG_TYPE_STR || row->type == CONFIG_TYPE_SECRET ||
         row->type == CONFIG_TYPE_IGNORED)
         *(struct str *)field = str_of(copy);
     return use_default ? 1 : 0;
-}
-
-void config_wipe(char *text)
-{
-    if (text != NULL)
-        explicit_bzero(text, strlen(text));
-    free(text);
 }

@@ -49,9 +49,6 @@ int config_row_set(struct config *c, size_t i, struct str text, struct buf *why)
 int config_check(struct config *c, struct buf *ret_error) MUST_CHECK;
 void config_derive(struct config *c);
 
-/* Frees and wipes a text; takes NULL. */
-void config_wipe(char *text);
-
 /* Remembers a variable for config_text(); both are copied. */
 void config_pair_add(struct config *c, struct str name, struct str value);
 

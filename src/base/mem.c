@@ -12,12 +12,16 @@ _Noreturn void must_fail(const char *cond, const char *file, int line)
     abort();
 }
 
+_Noreturn void mem_exhausted(void)
+{
+    fputs("out of memory\n", stderr);
+    abort();
+}
+
 static void *checked(void *p)
 {
-    if (p == NULL) {
-        fputs("out of memory\n", stderr);
-        abort();
-    }
+    if (p == NULL)
+        mem_exhausted();
     return p;
 }
 

@@ -17,6 +17,8 @@ void *mem_realloc(void *p, size_t size);    /* p may be NULL */
 void *mem_dup(const void *p, size_t size);  /* a copy of size bytes */
 char *mem_strndup(const char *p, size_t n); /* a copy with a final NUL */
 
+_Noreturn void mem_exhausted(void); /* for other allocators */
+
 #define mem_new(T) ((T *)mem_zalloc(sizeof(T)))
 
 #endif

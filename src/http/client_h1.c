@@ -37,6 +37,7 @@ static bool start(struct pool_conn *c, struct exchange *x, const struct http_hea
     must(!h->x);
     struct buf out;
     buf_init(&out, POOL_HEAD_BYTES);
+    out.wiped = true; /* it has a key */
     h1_next(&h->codec, head->method);
     h1_write_request(&out, head, x->body_bytes);
     must(!out.overflow);

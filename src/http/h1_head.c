@@ -29,9 +29,10 @@ struct h1_head *h1_head_new(const struct h1_limits *limits)
     h->limits = limits;
     h->head.content_length = -1;
     /* the list doubles as it grows: at most four times its final size in all */
-    arena_init(&h->arena,
-               (limits->fields_max + 16) * sizeof(struct http_header) * 4 + limits->header_bytes);
+    arena_init_wiped(&h->arena, (limits->fields_max + 16) * sizeof(struct http_header) * 4 +
+                                    limits->header_bytes);
     buf_init(&h->text, limits->header_bytes);
+    h->text.wiped = true;
     return h;
 }
 

@@ -17,8 +17,9 @@ struct h2_block *h2_block_new(enum h2_role role, const struct h2_limits *limits,
     b->head.content_length = -1;
     b->head.major = 2;
     /* texts once, cookies twice; lists double as they grow */
-    arena_init(&b->arena, limits->header_bytes * 2 +
-                              (limits->fields_max + 16) * (sizeof(struct http_header) * 8 + 64));
+    arena_init_wiped(&b->arena,
+                     limits->header_bytes * 2 +
+                         (limits->fields_max + 16) * (sizeof(struct http_header) * 8 + 64));
     return b;
 }
 

@@ -83,7 +83,7 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
     o->pool = p;
     list_init(&o->shared);
     list_append(&p->origins, &o->link);
-    arena_init(&o->arena, ORIGIN_TEXT_BYTES);
+    arena_init_secret(&o->arena, ORIGIN_TEXT_BYTES);
     struct origin_settings *s = &o->settings;
     *s = *settings;
     s->name = arena_str(&o->arena, s->name);

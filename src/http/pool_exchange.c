@@ -55,7 +55,7 @@ void exchange_wait(struct exchange *x)
 {
     must(x->state == EXCHANGE_WAITING);
     struct exchange_head *copy = mem_new(struct exchange_head);
-    arena_init(&copy->arena, POOL_HEAD_BYTES);
+    arena_init_wiped(&copy->arena, POOL_HEAD_BYTES);
     http_head_copy(x->head, &copy->arena, &copy->head);
     x->head = &copy->head;
     x->head_copy = copy;

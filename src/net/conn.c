@@ -448,6 +448,11 @@ void conn_set_handler(struct conn *c, const struct conn_handler *h, void *ctx)
     c->ctx = ctx;
 }
 
+void conn_wipe_writes(struct conn *c)
+{
+    c->out.wiped = true;
+}
+
 void conn_write(struct conn *c, struct str bytes)
 {
     if (bytes.n == 0 || c->error != 0 || (c->state != CONN_OPENING && c->state != CONN_OPEN))

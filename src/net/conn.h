@@ -75,6 +75,8 @@ void conn_set_handler(struct conn *c, const struct conn_handler *h, void *ctx);
  * ssl is taken over; on_open() comes a second time when the handshake is complete. */
 void conn_start_tls(struct conn *c, SSL *ssl);
 
+/* What is written from now on holds keys: its memory is zeroed before it is freed. */
+void conn_wipe_writes(struct conn *c);
 void conn_write(struct conn *c, struct str bytes);
 size_t conn_queued(const struct conn *c);
 void conn_flush(struct conn *c); /* try now instead of at the end of the turn */

@@ -252,6 +252,7 @@ static void connected(struct connecting *c, int fd)
     SSL *ssl = !has_proxy(c) && c->target.tls ? new_ssl(c) : NULL;
     set_step(c, has_proxy(c) ? CONNECT_TUNNEL : CONNECT_HANDSHAKE);
     c->conn = conn_new(c->loop, fd, ssl, &conn_events, c);
+    conn_wipe_writes(c->conn);
 }
 
 /* The race. */
@@ -410,7 +411,7 @@ static void on_deadline(void *ctx)
 
 static void copy_target(struct connecting *c, const struct connect_target *target)
 {
-    arena_init(&c->arena, SIZE_MAX / 4);
+    arena_init_wiped(&c->arena, SIZE_MAX / 4);
     c->target = *target;
     c->target.host = arena_str(&c->arena, target->host);
     c->target.proxy_host = arena_str(&c->arena, target->proxy_host);

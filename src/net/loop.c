@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "mem.h"
 #include "must.h"
+#include "secret.h"
 
 struct loop_deferred {
     loop_deferred_fn *fn;
@@ -182,7 +183,7 @@ void loop_init(struct loop *l)
 {
     memset(l, 0, sizeof(*l));
     list_init(&l->dirty);
-    l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
+    l->scratch = secret_alloc(LOOP_SCRATCH_BYTES); /* keys pass through it */
     signal(SIGPIPE, SIG_IGN);
     must(uv_loop_init(&l->uv) == 0);
     must(uv_timer_init(&l->uv, &l->timer) == 0);
@@ -230,7 +231,7 @@ void loop_done(struct loop *l)
     must(uv_loop_close(&l->uv) == 0);
     free(l->heap);
     free(l->deferred);
-    free(l->scratch);
+    secret_free(l->scratch);
     memset(l, 0, sizeof(*l));
 }
 

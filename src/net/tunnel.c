@@ -45,6 +45,7 @@ static void add_basic(struct buf *out, struct str user, struct str password)
 {
     struct buf plain;
     buf_init(&plain, SIZE_MAX / 4);
+    plain.wiped = true;
     buf_add(&plain, user);
     buf_add_byte(&plain, ':');
     buf_add(&plain, password);
@@ -52,6 +53,7 @@ static void add_basic(struct buf *out, struct str user, struct str password)
     unsigned char *coded = mem_alloc(n / 3 * 4 + 5);
     int coded_n = EVP_EncodeBlock(coded, (const unsigned char *)buf_str(&plain).p, (int)n);
     buf_add(out, (struct str){ (const char *)coded, (size_t)coded_n });
+    explicit_bzero(coded, n / 3 * 4 + 5);
     free(coded);
     buf_done(&plain);
 }
@@ -120,6 +122,7 @@ int tunnel_start(struct tunnel *t, const struct connect_target *target,
     t->target = target;
     buf_init(&t->in, TUNNEL_HEAD_BYTES_MAX);
     buf_init(&t->out, SIZE_MAX / 4);
+    t->out.wiped = true;
     if (address != NULL)
         t->address = *address;
     if (!host_is_clean(target->host))

@@ -623,8 +623,8 @@ static void on_request(void *ctx, struct server_stream *s, const struct http_hea
 {
     struct worker_listener *l = ctx;
     struct request *r = mem_new(struct request);
-    arena_init(&r->arena, ARENA_LIMIT_BYTES);
-    arena_init(&r->work, SIZE_MAX / 2); /* bounded by the body's limit */
+    arena_init_wiped(&r->arena, ARENA_LIMIT_BYTES);
+    arena_init_wiped(&r->work, SIZE_MAX / 2); /* bounded by the body's limit */
     r->worker = l->worker;
     r->service = (enum service)l->port;
     r->stream = s;

@@ -7,7 +7,7 @@
 #include "log.h"
 #include "relay.h"
 
-enum { ERROR_BODY_LOG_BYTES = 500, REFUSED_PATH_LOG_BYTES = 256 };
+enum { ERROR_BODY_LOG_BYTES = 500, REFUSED_PATH_LOG_BYTES = 256, KEY_SHAPE_MIN = 16 };
 
 static const char *const loggers[SERVICE_COUNT] = { "claude-service", "codex-service" };
 
@@ -40,10 +40,39 @@ static void mask_one(struct buf *out, struct str text, struct str secret)
     buf_add(out, text);
 }
 
+static bool is_key_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
+           c == '_';
+}
+
+/* Upstreams' errors may quote keys that nobody here knows, as another proxy's own: what looks
+ * like one is "sk-" and what follows, where a word begins. */
+static struct str without_key_shapes(struct arena *a, struct str text)
+{
+    struct buf out CLEANUP(buf_done);
+    size_t from = 0, at;
+    buf_init(&out, text.n + 16);
+    while ((at = from + str_find(str_slice(text, from, text.n), S("sk-"))) < text.n) {
+        size_t end = at + 3;
+        while (end < text.n && is_key_byte(text.p[end]))
+            end++;
+        bool key = end - at >= KEY_SHAPE_MIN && (at == 0 || !is_key_byte(text.p[at - 1]));
+        buf_add(&out, str_slice(text, from, key ? at : end));
+        buf_add(&out, key ? S("***") : S(""));
+        from = end;
+    }
+    if (from == 0)
+        return text;
+    buf_add(&out, str_slice(text, from, text.n));
+    return arena_str(a, buf_str(&out));
+}
+
 struct str request_log_masked(struct request *r, struct arena *a, struct str text)
 {
     const struct config *c = r->worker->config;
-    struct str secrets[] = { r->credential.value, c->anthropic_api_key, c->openai_api_key };
+    struct str secrets[] = { r->credential.value, c->anthropic_api_key, c->openai_api_key,
+                             r->upstream != NULL ? r->upstream->key : S("") };
     for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
         if (secrets[i].n < 6 || !str_contains(text, secrets[i]))
             continue; /* shorter ones would mask ordinary words */
@@ -53,7 +82,7 @@ struct str request_log_masked(struct request *r, struct arena *a, struct str tex
         text = arena_str(a, buf_str(&masked));
         buf_done(&masked);
     }
-    return text;
+    return without_key_shapes(a, text);
 }
 
 /* A body for the log: empty (and then not shown) in production. */

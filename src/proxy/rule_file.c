@@ -54,6 +54,7 @@ int rule_file_read(struct arena *a, struct str path, struct str *ret_text, struc
     int fd CLEANUP(close_fd) = -1;
     struct buf text CLEANUP(buf_done);
     buf_init(&text, RULE_FILE_MAX + 8192);
+    text.wiped = true; /* it may be a key */
 
     int e = path.n > 4096 || memchr(path.p, 0, path.n) != NULL ? -ENAMETOOLONG : 0;
     if (e == 0)

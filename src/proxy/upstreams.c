@@ -79,7 +79,7 @@ const struct upstream_route *upstreams_route(const struct upstreams *u, enum ser
 static struct upstreams *new_set(const struct upstream *own)
 {
     struct upstreams *u = mem_new(struct upstreams);
-    arena_init(&u->arena, SET_MAX);
+    arena_init_secret(&u->arena, SET_MAX);
     u->own = own;
     for (int s = 0; s < SERVICE_COUNT; s++)
         upstreams_aim(u, (enum service)s, &u->tables[s].otherwise, NULL, S(""));
@@ -120,7 +120,7 @@ int upstreams_load(const struct config *config, const struct upstream own[SERVIC
         *ret = new_set(own);
         return 0;
     }
-    arena_init(&scratch, 4 * RULE_FILE_MAX);
+    arena_init_secret(&scratch, 4 * RULE_FILE_MAX);
     int e = rule_file_read(&scratch, path, &text, &why);
     if (e < 0)
         buf_addf(ret_error, "CONFIG_FILE: " STR_FMT, STR_ARG(buf_str(&why)));

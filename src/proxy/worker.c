@@ -263,7 +263,7 @@ int worker_run(const struct worker_settings *settings)
     uv_signal_t signals[SIGNALS_N];
     w->config = settings->config;
     list_init(&w->requests);
-    arena_init(&w->arena, 16 << 20);
+    arena_init_secret(&w->arena, 16 << 20);
     loop_init(&w->loop);
     timeout_init(&w->gauge_tick, on_gauge_tick, w);
     timeout_init(&w->drain_limit, on_drain_limit, w);

@@ -1,0 +1,27 @@
+/*
+ * secret.h - memory for keys and configuration: locked in RAM, not in core files.
+ *
+ * Contract
+ *   Pages      are locked (not swapped), left out of core files, and empty in a child of fork().
+ *   Ownership  as malloc(): the caller frees with secret_free(), which wipes first.
+ *   Limits     RLIMIT_MEMLOCK.  What cannot be locked is used all the same, and secret_locked()
+ *              says so: the caller logs it once.
+ *   Errors     out of memory aborts.
+ *   Threads    any.
+ *   Cost       regions of 64 KiB that are filled one after the other; one is given back when all
+ *              in it is freed.  For long lives and few blocks, not for requests.
+ */
+#ifndef SECRET_H
+#define SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *secret_alloc(size_t size);               /* zeroed */
+char *secret_strndup(const char *p, size_t n); /* a copy with a final NUL */
+void secret_free(void *p);                     /* NULL is fine */
+
+/* False when some page could not be locked. */
+bool secret_locked(void);
+
+#endif
