@@ -39,6 +39,7 @@ static struct relay *relay_new(struct request *r)
     sse_splitter_init(&y->splitter);
     buf_init(&y->held, SIZE_MAX / 2); /* RELAY_HOLD_BYTES and one read, see events_in() */
     buf_init(&y->capture, 0);
+    buf_init(&y->converted, SIZE_MAX / 2); /* what one read gives; sent at once when begun */
     y->last_in_ns = y->last_out_ns = clock_mono_ns();
     return y;
 }

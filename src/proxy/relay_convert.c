@@ -39,6 +39,7 @@ static void note_failure(struct request *r, const char *told)
     int cause = convert_cause(r->convert);
     if (cause < 0 && r->err == 0) {
         r->err = cause;
+        request_log_unread(r);
         request_log_error(r);
     }
     r->relay->watch.end = WATCH_FAILED;
@@ -118,7 +119,6 @@ void relay_convert_begin(struct request *r, const struct http_head *head)
     y->folded = arena_new(&r->work, struct http_head, 1);
     http_head_copy(head, &r->work, y->folded);
     buf_init(&y->body, y->mode == RELAY_CONVERT ? r->worker->config->max_event_bytes : ERROR_BYTES);
-    buf_init(&y->converted, SIZE_MAX / 2); /* what one read gives; sent at once when begun */
     r->worker->counters->streams += y->mode == RELAY_CONVERT && convert_client_streams(r->convert);
 }
 
