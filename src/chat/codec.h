@@ -129,6 +129,7 @@ struct convert {
     struct event_error failure; /* texts in arena */
     bool begun, created, finished, ended, failed;
     int cause; /* why it failed, when the upstream did not say so itself: an E_ code */
+    struct convert_unread unread; /* text in arena */
 };
 
 /* ---- for decoders and encoders of requests ---- */

@@ -332,6 +332,11 @@ const struct event_error *convert_failure(const struct convert *c)
     return c->failed ? &c->failure : NULL;
 }
 
+const struct convert_unread *convert_unread(const struct convert *c)
+{
+    return &c->unread;
+}
+
 int convert_cause(const struct convert *c)
 {
     return c->cause;

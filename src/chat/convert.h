@@ -27,6 +27,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "event.h"
+#include "json.h"
 #include "must.h"
 #include "profile.h"
 #include "protocol.h"
@@ -100,6 +101,14 @@ bool convert_begun(const struct convert *c);         /* output may be sent */
 bool convert_ended(const struct convert *c);         /* the client has its terminal event or body */
 bool convert_waits_for_end(const struct convert *c); /* finish known, end not; see convert_idle() */
 bool convert_created(const struct convert *c);       /* the first event is out (keep-alives) */
+/* The event or body that is no JSON object, for the log.  It is the upstream's: it may hold
+ * anything. */
+struct convert_unread {
+    size_t bytes; /* its length; 0: all could be read */
+    struct json_error error;
+    struct str beginning; /* at most 500 bytes; not always UTF-8 */
+};
+const struct convert_unread *convert_unread(const struct convert *c);
 /* Why it failed, when it did: status, type, code, message. */
 const struct event_error *convert_failure(const struct convert *c);
 /* The E_ code of a failure that was found here; 0 when there is none or the upstream told of it. */

@@ -61,6 +61,24 @@ static int read_document(struct convert *c, struct str text)
     return 0;
 }
 
+/* The same for text that must be an object. */
+static int read_object(struct convert *c, struct str text)
+{
+    int r = read_document(c, text);
+    return r == 0 && json_type(json_root(&c->doc)) != JSON_OBJECT ? E_UPSTREAM_EVENT : r;
+}
+
+/* For the log: what read_object() refused. */
+static int unreadable(struct convert *c, struct str text)
+{
+    enum { BEGINNING_BYTES_MAX = 500 };
+    c->unread.bytes = text.n;
+    c->unread.beginning = arena_str(&c->arena, str_slice(text, 0, BEGINNING_BYTES_MAX));
+    if (json_check(text, &c->unread.error) == 0)
+        c->unread.error = (struct json_error){ 0, "not an object, or too many values" };
+    return E_UPSTREAM_EVENT;
+}
+
 /* Names of events that may hold anything (EW1.10). */
 static bool says_nothing(struct str name)
 {
@@ -74,11 +92,8 @@ static int decode(struct convert *c, const struct sse_event *ev)
         c->done_marker = true;
         return c->upstream->decode_end(c, c->decoder, true);
     }
-    int r = read_document(c, ev->data);
-    if (r == 0 && json_type(json_root(&c->doc)) != JSON_OBJECT)
-        r = E_UPSTREAM_EVENT;
-    if (r < 0)
-        return c->at_end || says_nothing(ev->name) ? 0 : r;
+    if (read_object(c, ev->data) < 0)
+        return c->at_end || says_nothing(ev->name) ? 0 : unreadable(c, ev->data);
     return c->upstream->decode_event(c, c->decoder, ev->name, json_root(&c->doc));
 }
 
@@ -167,14 +182,11 @@ static bool is_error(struct convert *c, struct json_node *root)
 
 static int decode_body(struct convert *c, struct str body)
 {
-    int r = read_document(c, str_trim(body));
-    if (r < 0)
-        return r;
+    if (read_object(c, str_trim(body)) < 0)
+        return unreadable(c, str_trim(body));
     struct json_node *root = json_root(&c->doc);
-    if (json_type(root) != JSON_OBJECT)
-        return E_UPSTREAM_EVENT;
     if (!is_error(c, root)) {
-        r = c->upstream->decode_body(c, c->decoder, root);
+        int r = c->upstream->decode_body(c, c->decoder, root);
         return r == 0 && !c->ended ? E_UPSTREAM_EVENT : r;
     }
     struct event_error error;

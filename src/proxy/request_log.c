@@ -235,6 +235,16 @@ void request_log_reply(struct request *r)
 
 /* --- the end --- */
 
+void request_log_unread(struct request *r)
+{
+    const struct convert_unread *u = convert_unread(r->convert);
+    if (u->bytes > 0)
+        log_write_as(LOG_WARNING, logger(r), "upstream_event_unreadable", F("request_id", r->id),
+                     F("bytes", (int64_t)u->bytes), F("offset", (int64_t)u->error.offset),
+                     F("error", str_of(u->error.reason)),
+                     body_field(r, "event_body", u->beginning));
+}
+
 void request_log_error(struct request *r)
 {
     const struct err_row *row = err_row(r->err);

@@ -17,6 +17,8 @@ void request_log_changes(struct request *r);
 void request_log_start(struct request *r);
 /* The reply is complete as far as the upstream goes. */
 void request_log_reply(struct request *r);
+/* Part of a converted reply was no JSON, if so (E186). */
+void request_log_unread(struct request *r);
 void request_log_error(struct request *r);
 void request_log_done(struct request *r);
 /* Of no request.  status 0: it got no answer, and id is empty. */

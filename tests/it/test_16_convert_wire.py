@@ -129,6 +129,44 @@ def test_a_stream_of_every_pair(pair, client, upstream):
     assert p.up.requests[0].target == PATHS[upstream]
 
 
+# ---- E186: an event that is no JSON ----
+
+BROKEN = b'data: {"choices":[{"delta":{"content":"secret sk-client words"}}]]}\n\n'
+
+
+def unreadable(p, reply):
+    number = p.proxy.done(reply)["request_id"]
+    return p.proxy.wait_log("upstream_event_unreadable", request_id=number)
+
+
+@pytest.mark.parametrize("where", ["production", "test"])
+@pytest.mark.parametrize("client,upstream", PAIRS)
+def test_an_unreadable_event_is_logged_and_not_sent(pair, client, upstream, where):
+    """Its size and what is wrong with it; its text outside production only, without keys."""
+    p = pair(upstream, ENVIRONMENT=where)
+    p.up.script = lambda c, r: c.stream(BEGIN[upstream] + BROKEN + REST[upstream])
+    reply = p.ask(client)
+    assert reply.status == 200 and b"secret" not in reply.body
+    assert grammar.outcome(client, reply.body) == "error"
+    line = unreadable(p, reply)
+    text = BROKEN[6:-2].decode()
+    assert line["level"] == "warning" and line["bytes"] == len(text)
+    assert line["offset"] == text.index("]]") + 1
+    assert line.get("event_body") == (None if where == "production"
+                                      else text.replace("sk-client", "***"))
+
+
+@pytest.mark.parametrize("client,upstream", PAIRS)
+@pytest.mark.parametrize("body", [b"[1]", b"{", b'{"a":"' + b"\xff" * 3000], ids=len)
+def test_an_unreadable_body_is_logged(pair, client, upstream, body):
+    p = pair(upstream, ENVIRONMENT="test")
+    p.up.script = lambda c, r: c.reply(body=body)
+    reply = p.ask(client, {"stream": False})
+    assert reply.status == 502
+    line = unreadable(p, reply)
+    assert line["bytes"] == len(body) and len(line["event_body"]) == min(len(body), 500)
+
+
 # ---- E79: the upstream refuses the reasoning of an earlier turn ----
 
 REASONED = {"id": "resp_1", "object": "response", "created_at": 1790000000, "status": "completed",
