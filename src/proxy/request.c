@@ -596,7 +596,7 @@ static void count_done(struct request *r)
         c->input_tokens += u->input_tokens > 0 ? u->input_tokens : 0;
         c->output_tokens += u->output_tokens > 0 ? u->output_tokens : 0;
         c->streams_broken += (r->relay->mode == RELAY_EVENTS || r->relay->mode == RELAY_CONVERT) &&
-                             r->err != 0 && r->err != E_CLIENT_GONE;
+                             r->err != 0 && r->err != E_CLIENT_GONE && r->status < 400;
     }
 }
 
