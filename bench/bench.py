@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures cc-proxy next to nginx, HAProxy and nghttpx, and judges what it finds.
 
-    bench/bench.py [GROUP...] [--rounds N] [--seconds S] [--quick] [--json FILE]
+    bench/bench.py [GROUP...] [--rounds N] [--seconds S] [--quick] [--json FILE] [--write]
 
 Programs take turns in every round, so that what else the machine does hits all alike; what is
 judged is the median of the rounds' ratios.  docs/benchmarks.md says how each figure is measured.
@@ -22,6 +22,7 @@ import figures_memory
 import figures_request
 import figures_stream
 import measure
+import report
 import yardsticks
 
 GROUPS = {
@@ -49,7 +50,10 @@ def options():
     args.add_argument("--seconds", type=int, default=2, help="of load per program and round")
     args.add_argument("--quick", action="store_true", help="3 rounds of 1 s: a look, not a result")
     args.add_argument("--json", type=Path, default=yardsticks.ROOT / "build/bench.json")
+    args.add_argument("--write", action="store_true", help="the table into docs/benchmarks.md")
     a = args.parse_args()
+    if a.write and (a.groups or a.quick):
+        args.error("--write takes a whole run")
     unknown = set(a.groups) - set(GROUPS)
     if unknown:
         args.error(f"no such group: {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
@@ -65,29 +69,34 @@ def options():
     return a
 
 
+def run(group, options):
+    """Yields the group's figures, printed."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = yardsticks.Bench(folder, options)
+        try:
+            for figure in GROUPS[group](bench):
+                print(report.line(report.row(figure)), flush=True)
+                yield figure
+        finally:
+            bench.stop()
+
+
 def main():
     a = options()
     about = {"machine": measure.machine(), "versions": measure.versions(yardsticks.BINARY),
              "rounds": a.rounds, "seconds": a.seconds}
-    m = about["machine"]
-    print(f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}; {m['time']}, load average "
-          + " ".join(f"{v:.2f}" for v in m["load_average"]))
-    print("; ".join(f"{n} {v}" for n, v in about["versions"].items()) + "\n")
-    print(measure.header(), flush=True)
-    figures = []
-    for name in a.groups or GROUPS:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            bench = yardsticks.Bench(folder, a)
-            try:
-                for figure in GROUPS[name](bench):
-                    figures.append(figure.as_json() | {"group": name})
-                    print(measure.line(measure.row(figure)), flush=True)
-            finally:
-                bench.stop()
+    head = report.about(about["machine"], about["versions"])
+    print(f"{head}\n\n{report.header()}", flush=True)
+    found = [(name, f) for name in a.groups or GROUPS for f in run(name, a)]
+    figures = [f for _, f in found]
     a.json.parent.mkdir(parents=True, exist_ok=True)
-    a.json.write_text(json.dumps(about | {"figures": figures}, indent=1, ensure_ascii=False))
-    missed = sum(f["verdict"] == "MISSED" for f in figures)
-    print(f"\n{missed} of {sum(f['verdict'] != '' for f in figures)} targets missed; {a.json}")
+    rows = [f.as_json() | {"group": name} for name, f in found]
+    a.json.write_text(json.dumps(about | {"figures": rows}, indent=1, ensure_ascii=False))
+    if a.write:
+        report.write_document(head, figures)
+    judged = [f for f in figures if f.verdict]
+    missed = sum(f.verdict == "MISSED" for f in judged)
+    print(f"\n{missed} of {len(judged)} targets missed; {a.json}")
 
 
 if __name__ == "__main__":

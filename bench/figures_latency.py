@@ -32,7 +32,7 @@ def latency(bench):
 
 def first_event(bench):
     up = bench.talk("upstream", 0, "messages", 1, 0)
-    nginx, own = bench.nginx_proxy(up.port), bench.cc_proxy(up.port)
+    nginx, own = bench.nginx_proxy(up.port, stream=True), bench.cc_proxy(up.port)
     file = request_file(bench, request_body(1200, stream=True))
     rounds = [timed(bench, file, [up.port, nginx.port, own.port])
               for _ in range(bench.options.rounds)]
@@ -54,7 +54,7 @@ def cancel(bench):
     count = 200
     for name, stream, more in phases:
         up = yardsticks.free_port()
-        nginx, own = bench.nginx_proxy(up), bench.cc_proxy(up)
+        nginx, own = bench.nginx_proxy(up, stream=True), bench.cc_proxy(up)
         file = request_file(bench, request_body(1200, stream=stream))
         took = {}
         for program in (nginx, own):

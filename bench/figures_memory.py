@@ -1,4 +1,4 @@
-"""Memory of a worker: idle, per open stream that is silent, per stream that its client does not read."""
+"""Memory of a worker: idle, per open stream that is silent, per stream that is not read."""
 
 import socket
 import ssl
@@ -76,17 +76,20 @@ def grown_tls(bench, program, count):
 def per_stream(bench):
     up = bench.talk("upstream", 0, "messages", SILENT, -1)
     own = bench.cc_proxy(up.port, **MANY)
-    yield Figure("Idle stream, passed through", grown(bench, own.worker, own.port, STREAMS), "KiB", 4)
+    value = grown(bench, own.worker, own.port, STREAMS)
+    yield Figure("Idle stream, passed through", value, "KiB", 4)
     cert, key = bench.certificate()
     tls = bench.cc_proxy(up.port, TLS_CERT_FILE=cert, TLS_KEY_FILE=key, **MANY)
     yield Figure("Idle stream, TLS to the client", grown_tls(bench, tls, STREAMS), "KiB", 24)
-    for name, program in (("HAProxy", bench.haproxy(up.port)), ("nginx", bench.nginx_proxy(up.port))):
+    others = {"HAProxy": bench.haproxy(up.port), "nginx": bench.nginx_proxy(up.port, stream=True)}
+    for name, program in others.items():
         pid = measure.processes(program.pid)[-1]
         value = grown(bench, pid, program.port, STREAMS)
         yield Figure(f"  the same, clear: {name}", value, "KiB")
     chat = bench.talk("upstream", 0, "chat", SILENT, -1)
     own = bench.cc_proxy(chat.port, ANTHROPIC_PROTOCOLS="chat", **MANY)
-    yield Figure("Idle stream, Chat → Messages", grown(bench, own.worker, own.port, STREAMS), "KiB", 8)
+    value = grown(bench, own.worker, own.port, STREAMS)
+    yield Figure("Idle stream, Chat → Messages", value, "KiB", 8)
 
 
 def stalled(bench):

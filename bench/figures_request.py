@@ -25,7 +25,7 @@ CHAT_REPLY = json.dumps({
 
 
 def request_body(size, **more):
-    """What Cherry Studio sends, this many bytes long: its adapter edits system, sampling, metadata."""
+    """What Cherry Studio sends, this long: its adapter edits system, sampling and metadata."""
     body = {"model": "claude-sonnet-4-5", "max_tokens": 4096, "temperature": 0.7, "top_p": 1,
             "system": "You are a helpful assistant.",
             "messages": [{"role": "user", "content": "Why is the sky blue?"},
@@ -100,7 +100,8 @@ def rounds_of(bench, programs, load):
 def request(bench):
     up = bench.upstream(MESSAGES_REPLY)
     body = request_body(1200)
-    programs = {"nginx": bench.nginx_proxy(up.port), "nginx+log": bench.nginx_proxy(up.port, log=True),
+    programs = {"nginx": bench.nginx_proxy(up.port),
+                "nginx+log": bench.nginx_proxy(up.port, log=True),
                 "haproxy": bench.haproxy(up.port), "cc-proxy": bench.cc_proxy(up.port)}
     check(programs["cc-proxy"].port, body)
     script = wrk_script(bench, body)

@@ -46,7 +46,7 @@ def one_round(bench, program, upstream, file):
 
 def per_event(bench, protocol, **settings):
     up = bench.talk("upstream", 0, protocol, RATE, -1)
-    programs = {"nginx": bench.nginx_proxy(up.port), "haproxy": bench.haproxy(up.port),
+    programs = {"nginx": bench.nginx_proxy(up.port, stream=True), "haproxy": bench.haproxy(up.port),
                 "cc-proxy": bench.cc_proxy(up.port, **settings)}
     file = request_file(bench, request_body(1200, stream=True))
     cost = {name: [] for name in programs}

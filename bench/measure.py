@@ -113,36 +113,16 @@ def machine():
             "time": said("date", "-u", "+%Y-%m-%dT%H:%M:%SZ")}
 
 
+def version(*command):
+    found = re.search(r"\d+(\.\d+)+[^ ,;]*", said(*command))
+    return found.group(0) if found else "?"
+
+
 def versions(binary):
     libraries = ("libuv", "libnghttp2", "openssl", "yyjson", "libllhttp", "yaml-0.1", "zlib",
                  "libbrotlidec", "libzstd")
-    programs = {"cc-proxy": said(str(binary), "version"), "commit": said("git", "describe", "--always"),
-                "compiler": said("gcc", "--version"), "nginx": said("nginx", "-v"),
-                "haproxy": said("haproxy", "-v"), "nghttpx": said("nghttpx", "--version"),
-                "h2load": said("h2load", "--version"), "wrk": said("wrk", "-v")}
-    return programs | {name: said("pkg-config", "--modversion", name) for name in libraries}
-
-
-COLUMNS = (("figure", "<46"), ("value", ">9"), ("unit", "<4"), ("against", "<9"), ("value", ">9"),
-           ("ratio", ">6"), ("min..max", ">13"), ("must be", ">9"), ("verdict", "<7"))
-
-
-def number(value):
-    if value is None:
-        return ""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def row(f):
-    spread = f"{number(min(f.rounds))}..{number(max(f.rounds))}" if len(f.rounds) > 1 else ""
-    limit = "" if f.limit is None else f"≤ {number(f.limit)}{' ×' if f.yardstick else ''}"
-    return (f.name, number(f.value), f.unit, f.yardstick, number(f.yardstick_value),
-            "" if f.ratio is None else f"{f.ratio:.2f}", spread, limit, f.verdict)
-
-
-def line(cells):
-    return "  ".join(f"{c:{form}}" for c, (_, form) in zip(cells, COLUMNS)).rstrip()
-
-
-def header():
-    return line([name for name, _ in COLUMNS])
+    programs = {"cc-proxy": f"{version(str(binary), 'version')} ({said('git', 'describe', '--always')})",
+                "gcc": version("gcc", "--version"), "nginx": version("nginx", "-v"),
+                "haproxy": version("haproxy", "-v"), "nghttpx": version("nghttpx", "--version"),
+                "h2load": version("h2load", "--version"), "wrk": version("wrk", "-v")}
+    return programs | {name: version("pkg-config", "--modversion", name) for name in libraries}

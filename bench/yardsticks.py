@@ -129,13 +129,14 @@ http {{
         return self.nginx("upstream", f"{listen} {more} location / {{ default_type application/json; "
                           f"return 200 '{reply}'; }}")
 
-    def nginx_proxy(self, upstream, log=False):
+    def nginx_proxy(self, upstream, log=False, stream=False):
+        """stream: passes on what it gets at once; its default, to buffer replies, costs less."""
         port = free_port()
         pool = (f"upstream u {{ server 127.0.0.1:{upstream}; keepalive 1000; "
                 "keepalive_requests 1000000000; }")
         return self.nginx("nginx", f"listen 127.0.0.1:{port}; location / {{ proxy_pass http://u; "
                           "proxy_http_version 1.1; proxy_set_header connection ''; "
-                          "proxy_buffering off; proxy_read_timeout 1h; }",
+                          f"proxy_buffering {'off' if stream else 'on'}; proxy_read_timeout 1h; }}",
                           pool, self.path("access.log") if log else "off")
 
     def haproxy(self, upstream):
