@@ -75,7 +75,7 @@ static int unreadable(struct convert *c, struct str text)
     c->unread.bytes = text.n;
     c->unread.beginning = arena_str(&c->arena, str_slice(text, 0, BEGINNING_BYTES_MAX));
     if (json_check(text, &c->unread.error) == 0)
-        c->unread.error = (struct json_error){ 0, "not an object, or too many values" };
+        c->unread.error = (struct json_error){ .reason = "not an object, or too many values" };
     return E_UPSTREAM_EVENT;
 }
 
