@@ -7,10 +7,10 @@ import gzip
 import json
 
 import pytest
+from frames import DATA, END_HEADERS, END_STREAM, H2, HEADERS, frame
 from hpack import Decoder
 from proxy import Proxy
-from test_24_hostile_requests import (DATA, END_HEADERS, END_STREAM, HEADERS, Counted, H2, frame,
-                                      replies, statuses)
+from test_24_hostile_requests import Counted, replies, statuses
 from upstream import Upstream
 
 BODY_MAX, VALUES_MAX = 10000, 2000
