@@ -85,6 +85,16 @@ static void explain(const struct convert_options *o)
     fprintf(stderr, "%-24s %s\n", "(any other)", fates[FATE_WARN]);
 }
 
+/* Those of the request at hand. */
+static void explain_members(struct job *j)
+{
+    struct buf lines CLEANUP(buf_done);
+    buf_init(&lines, INPUT_BYTES_MAX);
+    convert_explain(j->convert, &lines);
+    if (buf_len(&lines) > 0)
+        fprintf(stderr, "\n" STR_FMT, STR_ARG(buf_str(&lines)));
+}
+
 static int run_request(struct job *j, struct str body, struct buf *out)
 {
     const struct options *o = j->options;
@@ -93,6 +103,8 @@ static int run_request(struct job *j, struct str body, struct buf *out)
                  : convert_request(j->convert, &j->arena, body, out);
     if (r == 0 && same)
         buf_add(out, body);
+    if (o->explain && r == 0 && !same)
+        explain_members(j);
     struct str warnings = convert_warnings(j->convert);
     if (warnings.n > 0)
         fprintf(stderr, "x-cc-proxy-warning: " STR_FMT "\n", STR_ARG(warnings));
@@ -254,6 +266,7 @@ static int run(struct job *j, enum protocol from, enum protocol to)
         .reply_id = S("0123456789abcdefghijklmn"),
         .now_s = o->now == OPTIONS_UNSET ? (int64_t)time(NULL) : (int64_t)o->now,
         .strict = o->strict,
+        .explain = o->explain,
         .reply_limit_bytes = INPUT_BYTES_MAX,
     };
     j->convert = convert_new(&options);

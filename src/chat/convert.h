@@ -49,6 +49,7 @@ struct convert_options {
     bool strict;                 /* losses are errors */
     bool count_only;             /* a count_tokens / input_tokens body: no max_tokens, no stream */
     bool drop_reasoning;         /* the repair of 0.7 (7): leave out all replayed reasoning */
+    bool explain;                /* for convert_explain() */
     size_t reply_limit_bytes;
 };
 
@@ -59,6 +60,10 @@ void convert_free(struct convert *c); /* takes NULL */
  * on an error nothing. */
 int convert_request(struct convert *c, struct arena *work, struct str body, struct buf *out)
     MUST_CHECK;
+/* With `explain`, after convert_request() and while its `work` lives: a line for each kind of
+ * member below the top level of the client's body ("messages[user].content[text].citations"), at
+ * most 1,000, that says whether the conversion has read it. */
+void convert_explain(struct convert *c, struct buf *out);
 /* Instead of convert_request(), with count_only: only reads the body, for convert_estimate(). */
 int convert_count(struct convert *c, struct arena *work, struct str body) MUST_CHECK;
 /* With count_only, once the body was read: tokens of the request as far as they can be known

@@ -5,6 +5,8 @@
 struct json_node *member_node(struct convert *c, struct json_node *object, struct str name)
 {
     struct json_node *n = object == NULL ? NULL : json_find(&c->doc, object, name);
+    if (c->options.explain && n != NULL)
+        json_note(n);
     return n == NULL || json_type(n) == JSON_NULL ? NULL : n;
 }
 

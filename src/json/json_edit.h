@@ -71,6 +71,11 @@ struct json_node *json_parent(struct json_node *n);
 struct str json_name(struct json_edit *e, struct json_node *n); /* of a member, unescaped */
 size_t json_count(struct json_edit *e, struct json_node *container);
 
+/* A sign on a node, for who wants to know later what was looked at. */
+void json_note(struct json_node *n);
+bool json_noted(const struct json_node *n);
+bool json_has_noted(const struct json_node *n); /* does a child carry it */
+
 /* Edits.  Those that make a node return it, or NULL (and do nothing) when the container is
  * NULL or of another type. */
 struct json_node *json_set(struct json_edit *e, struct json_node *object, struct str name,

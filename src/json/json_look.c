@@ -42,6 +42,23 @@ bool json_number(const struct json_node *n, double *ret_x)
     return true;
 }
 
+void json_note(struct json_node *n)
+{
+    n->noted = true;
+    if (n->parent != NULL)
+        n->parent->has_noted = true;
+}
+
+bool json_noted(const struct json_node *n)
+{
+    return n->noted;
+}
+
+bool json_has_noted(const struct json_node *n)
+{
+    return n->has_noted;
+}
+
 static bool has_children(struct json_edit *e, struct json_node *n)
 {
     if (n == NULL || (n->type != JSON_OBJECT && n->type != JSON_ARRAY))

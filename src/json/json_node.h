@@ -33,6 +33,7 @@ struct json_node {
     uint8_t type;    /* enum json_type */
     bool indexed;    /* children are known */
     bool stale;      /* children say something else than raw */
+    bool noted, has_noted;
     uint16_t depth;
 };
 
