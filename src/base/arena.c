@@ -9,14 +9,73 @@
 #include "mem.h"
 #include "secret.h"
 
-/* Chunks double from the first to the largest, so that a small arena stays small. */
-enum { CHUNK_FIRST_BYTES = 512 - 48, CHUNK_MOST_BYTES = 16384 - 48 };
+/*
+ * A chunk has one of RANKS sizes, header included, or, for an object that is larger than
+ * they are, a size of its own.  They double, so that a small arena stays small.
+ *
+ * Freed chunks of a rank are kept for the next arena, up to KEPT_BYTES in each.  malloc()
+ * would cut them up and join them again for every request, and a thousand requests at once
+ * would leave its heap in pieces.  Not under AddressSanitizer, which has to see them die.
+ */
+enum { RANK_FIRST_BYTES = 512, RANKS = 6, KEPT_BYTES = 128 << 10 };
+
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS_CHUNKS false
+#elif defined(__has_feature)
+#define KEEPS_CHUNKS (!__has_feature(address_sanitizer))
+#else
+#define KEEPS_CHUNKS true
+#endif
 
 struct arena_chunk {
     struct arena_chunk *older;
-    size_t used, cap;
+    size_t size; /* header included */
+    int rank;    /* RANKS: a size of its own */
     _Alignas(max_align_t) char bytes[];
 };
+
+static struct {
+    struct arena_chunk *first;
+    size_t bytes;
+} kept[RANKS];
+
+static size_t rank_bytes(int rank)
+{
+    return (size_t)RANK_FIRST_BYTES << rank;
+}
+
+static struct arena_chunk *chunk_new(const struct arena *a, int rank, size_t size)
+{
+    bool secret = a->kind == ARENA_SECRET;
+    struct arena_chunk *c = rank < RANKS && !secret ? kept[rank].first : NULL;
+    if (c != NULL) {
+        kept[rank].first = c->older;
+        kept[rank].bytes -= size;
+        return c;
+    }
+    c = secret ? secret_alloc(size) : mem_alloc(size);
+    c->size = size;
+    c->rank = rank;
+    return c;
+}
+
+static void chunk_free(const struct arena *a, struct arena_chunk *c, size_t used)
+{
+    int rank = c->rank;
+    if (a->kind == ARENA_SECRET) {
+        secret_free(c);
+        return;
+    }
+    if (a->kind == ARENA_WIPED)
+        explicit_bzero(c->bytes, used);
+    if (!KEEPS_CHUNKS || rank == RANKS || kept[rank].bytes + c->size > KEPT_BYTES) {
+        free(c);
+        return;
+    }
+    c->older = kept[rank].first;
+    kept[rank].first = c;
+    kept[rank].bytes += c->size;
+}
 
 void arena_init(struct arena *a, size_t limit_bytes)
 {
@@ -33,25 +92,16 @@ void arena_init_secret(struct arena *a, size_t limit_bytes)
     *a = (struct arena){ .limit_bytes = limit_bytes, .kind = ARENA_SECRET };
 }
 
-static void free_chunk(const struct arena *a, struct arena_chunk *c)
-{
-    if (a->kind == ARENA_SECRET) {
-        secret_free(c);
-        return;
-    }
-    if (a->kind == ARENA_WIPED)
-        explicit_bzero(c->bytes, c->used);
-    free(c);
-}
-
 void arena_reset(struct arena *a)
 {
+    size_t unused = a->left; /* in the newest; of the others all may be used */
     while (a->chunks != NULL) {
         struct arena_chunk *c = a->chunks;
         a->chunks = c->older;
-        free_chunk(a, c);
+        chunk_free(a, c, c->size - sizeof(*c) - unused);
+        unused = 0;
     }
-    a->used_bytes = 0;
+    *a = (struct arena){ .limit_bytes = a->limit_bytes, .kind = a->kind };
 }
 
 void arena_done(struct arena *a)
@@ -59,26 +109,35 @@ void arena_done(struct arena *a)
     arena_reset(a);
 }
 
-/* A large object gets a chunk of its own behind the newest one, so that the
- * newest one's free space is not lost. */
-static struct arena_chunk *chunk_for(struct arena *a, size_t bytes)
+/* The rank of the next chunk: as much as the arena holds already, and the object itself. */
+static int rank_for(const struct arena *a, size_t bytes)
 {
-    size_t usual = a->used_bytes < CHUNK_FIRST_BYTES  ? CHUNK_FIRST_BYTES
-                   : a->used_bytes < CHUNK_MOST_BYTES ? a->used_bytes
-                                                      : CHUNK_MOST_BYTES;
-    bool large = bytes > usual;
-    size_t size = sizeof(struct arena_chunk) + (large ? bytes : usual);
-    struct arena_chunk *c = a->kind == ARENA_SECRET ? secret_alloc(size) : mem_alloc(size);
-    c->used = 0;
-    c->cap = large ? bytes : usual;
-    if (large && a->chunks != NULL) {
+    size_t wanted = sizeof(struct arena_chunk) + bytes;
+    int rank = 0;
+    while (rank + 1 < RANKS && rank_bytes(rank) < a->used_bytes)
+        rank++;
+    while (rank < RANKS && rank_bytes(rank) < wanted)
+        rank++;
+    return rank;
+}
+
+char *arena_more(struct arena *a, size_t bytes)
+{
+    int rank = rank_for(a, bytes);
+    size_t size = rank < RANKS ? rank_bytes(rank) : sizeof(struct arena_chunk) + bytes;
+    must(size >= bytes);
+    struct arena_chunk *c = chunk_new(a, rank, size);
+    size_t left = size - sizeof(*c) - bytes;
+    if (a->chunks != NULL && left < a->left) { /* the newest one's free space is not lost */
         c->older = a->chunks->older;
         a->chunks->older = c;
-    } else {
-        c->older = a->chunks;
-        a->chunks = c;
+        return c->bytes;
     }
-    return c;
+    c->older = a->chunks;
+    a->chunks = c;
+    a->free = c->bytes + bytes;
+    a->left = left;
+    return c->bytes;
 }
 
 void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align)
@@ -86,25 +145,22 @@ void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align)
     size_t bytes;
     must(!__builtin_mul_overflow(count, size, &bytes));
     must(align <= _Alignof(max_align_t));
-    must(bytes <= a->limit_bytes - a->used_bytes);
-
-    struct arena_chunk *c = a->chunks;
-    size_t at = c != NULL ? (c->used + align - 1) & ~(align - 1) : 0;
-    if (c == NULL || at > c->cap || bytes > c->cap - at) {
-        c = chunk_for(a, bytes);
-        at = 0;
+    size_t gap = (0 - (uintptr_t)a->free) & (align - 1);
+    if (gap <= a->left) { /* else the next chunk is aligned */
+        a->free += gap;
+        a->left -= gap;
+    } else {
+        a->left = 0;
     }
-    c->used = at + bytes;
-    a->used_bytes += bytes;
-    memset(c->bytes + at, 0, bytes);
-    return c->bytes + at;
+    return memset(arena_bytes(a, bytes), 0, bytes);
 }
 
 char *arena_cstr(struct arena *a, struct str s)
 {
-    char *p = arena_alloc(a, s.n + 1, 1, 1);
+    char *p = arena_bytes(a, s.n + 1);
     if (s.n > 0)
         memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
     return p;
 }
 
@@ -115,9 +171,10 @@ struct str arena_str(struct arena *a, struct str s)
 
 struct str arena_lower(struct arena *a, struct str s)
 {
-    char *p = arena_alloc(a, s.n + 1, 1, 1);
+    char *p = arena_bytes(a, s.n + 1);
     for (size_t i = 0; i < s.n; i++)
         p[i] = (char)str_lower_byte((unsigned char)s.p[i]);
+    p[s.n] = '\0';
     return (struct str){ p, s.n };
 }
 
@@ -131,12 +188,13 @@ struct str arena_cat_all(struct arena *a, const struct str *parts, size_t n)
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
         bytes += parts[i].n;
-    char *p = arena_alloc(a, bytes + 1, 1, 1), *to = p;
+    char *p = arena_bytes(a, bytes + 1), *to = p;
     for (size_t i = 0; i < n; i++) {
         if (parts[i].n > 0)
             memcpy(to, parts[i].p, parts[i].n);
         to += parts[i].n;
     }
+    *to = '\0';
     return (struct str){ p, bytes };
 }
 
@@ -155,9 +213,9 @@ struct str arena_printf(struct arena *a, const char *fmt, ...)
     int n = vsnprintf(small, sizeof(small), fmt, args);
     va_end(args);
     must(n >= 0);
-    char *p = arena_alloc(a, (size_t)n + 1, 1, 1);
+    char *p = arena_bytes(a, (size_t)n + 1);
     if ((size_t)n < sizeof(small))
-        memcpy(p, small, (size_t)n);
+        memcpy(p, small, (size_t)n + 1);
     else
         vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);

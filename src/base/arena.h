@@ -2,8 +2,7 @@
  * arena.h - memory that is freed all at once.
  *
  * Contract
- *   Owner      one request, one configuration, or one test; never shared
- *              between threads.
+ *   Owner      one request, one configuration, or one test.
  *   Lifetime   results live until arena_done() or arena_reset().  There is no
  *              free() for one object.
  *   Failure    never returns NULL.  Out of memory aborts; so does crossing the
@@ -11,7 +10,9 @@
  *              before it gets here.
  *   Secrets    arena_init_secret(): in secret.h's pages.  arena_init_wiped(): in usual ones that
  *              are zeroed when freed; for what holds keys for a short time.
- *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.
+ *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.  Up to
+ *              768 KiB of chunks are kept for the next arenas.
+ *   Threads    all arenas of a process are used by one thread.
  */
 #ifndef ARENA_H
 #define ARENA_H
@@ -26,7 +27,9 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */
-    size_t used_bytes;          /* in all chunks */
+    char *free;                 /* in the newest, `left` bytes */
+    size_t left;
+    size_t used_bytes; /* in all chunks */
     size_t limit_bytes;
     enum arena_kind { ARENA_USUAL, ARENA_WIPED, ARENA_SECRET } kind;
 };
@@ -41,6 +44,21 @@ void arena_done(struct arena *a); /* may be called twice */
 
 /* Zeroed memory for count objects. */
 void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align);
+
+char *arena_more(struct arena *a, size_t bytes); /* from a new chunk */
+
+/* n bytes, neither zeroed nor aligned. */
+static inline char *arena_bytes(struct arena *a, size_t n)
+{
+    must(n <= a->limit_bytes - a->used_bytes);
+    a->used_bytes += n;
+    if (n > a->left || a->free == NULL)
+        return arena_more(a, n);
+    char *p = a->free;
+    a->free += n;
+    a->left -= n;
+    return p;
+}
 
 struct str arena_str(struct arena *a, struct str s);   /* a copy */
 char *arena_cstr(struct arena *a, struct str s);       /* a copy with NUL */

@@ -53,8 +53,12 @@ bool str_contains(struct str s, struct str needle)
 
 bool str_contains_nocase(struct str s, struct str needle)
 {
+    if (needle.n == 0)
+        return true;
+    unsigned char first = str_lower_byte((unsigned char)needle.p[0]);
     for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (same_nocase(s.p + i, needle.p, needle.n))
+        if (str_lower_byte((unsigned char)s.p[i]) == first &&
+            same_nocase(s.p + i, needle.p, needle.n))
             return true;
     return false;
 }

@@ -194,10 +194,12 @@ bool http_value_ok(struct str value)
     size_t i = 0;
     while (i < value.n) {
         uint64_t eight;
-        if (value.n - i >= sizeof(eight)) {
-            memcpy(&eight, value.p + i, sizeof(eight));
+        if (value.n >= sizeof(eight)) {
+            /* the last eight are looked at even if some of them have been */
+            size_t at = value.n - i >= sizeof(eight) ? i : value.n - sizeof(eight);
+            memcpy(&eight, value.p + at, sizeof(eight));
             if (!has_control(eight)) {
-                i += sizeof(eight);
+                i = at + sizeof(eight);
                 continue;
             }
         }
@@ -218,10 +220,19 @@ static bool is_one_of(char c, const char *set)
     return c != '\0' && strchr(set, c) != NULL;
 }
 
+/* A bit for each byte below 128 that may stand in a token (RFC 9110 section 5.6.2). */
+static const uint64_t token_bytes[2] = { UINT64_C(0x03ff6cfa00000000),
+                                         UINT64_C(0x57ffffffc7fffffe) };
+
+static bool is_token(unsigned char c)
+{
+    return c < 128 && (token_bytes[c / 64] >> c % 64 & 1) != 0;
+}
+
 bool http_name_ok(struct str name)
 {
     for (size_t i = 0; i < name.n; i++)
-        if (!is_alnum(name.p[i]) && !is_one_of(name.p[i], "!#$%&'*+-.^_`|~"))
+        if (!is_token((unsigned char)name.p[i]))
             return false;
     return name.n > 0;
 }

@@ -92,7 +92,7 @@ struct str json_raw(struct json_edit *e, struct json_node *n)
     if (n->stale) {
         struct sink out = { NULL, 0 };
         put_node(&out, n);
-        out = (struct sink){ arena_new(e->arena, char, out.n), 0 };
+        out = (struct sink){ arena_bytes(e->arena, out.n), 0 };
         put_node(&out, n);
     }
     return n->raw;

@@ -176,6 +176,8 @@ bool json_quoted_is(struct str quoted, struct str text)
         return false;
     if (inner.n == text.n)
         return str_eq(inner, text) && str_index(inner, '\\') == inner.n;
+    if (inner.p[0] != '\\' && (text.n == 0 || inner.p[0] != text.p[0]))
+        return false;
     if (str_index(inner, '\\') == inner.n)
         return false;
     return unescaped_is(inner.p, inner.p + inner.n, text);

@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "clock.h"
 #include "confine.h"
 #include "err.h"
+#include "hash.h"
 #include "local.h"
 #include "log.h"
 #include "mem.h"
@@ -24,7 +24,10 @@ enum { FREE_MEMORY_MAX_BYTES = 2 << 20 };
 
 struct str worker_request_id(struct worker *w, struct arena *a)
 {
-    return arena_printf(a, "req_%s%08" PRIx64, w->id_prefix, w->id_next++ & 0xffffffff);
+    uint32_t n = (uint32_t)w->id_next++;
+    unsigned char bytes[] = { (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+                              (unsigned char)(n >> 8), (unsigned char)n };
+    return arena_join(a, S("req_"), str_of(w->id_prefix), hex_text(a, bytes, sizeof(bytes)));
 }
 
 /* --- ending --- */

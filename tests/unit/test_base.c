@@ -190,6 +190,33 @@ static void arena_joins_parts(void **state)
     arena_done(&a);
 }
 
+/* Goal: whatever the sizes, objects do not overlap, stand aligned, and are zeroed although their
+ * chunks have been somebody's before; bytes of a large one do not cost a small one its room. */
+static void arena_objects_stand_apart(void **state)
+{
+    static const size_t sizes[] = { 1, 7, 100, 500, 470, 3000, 0, 20000, 16, 16384, 5, 1024 };
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        char *objects[ARRAY_LEN(sizes)];
+        struct arena a;
+        arena_init(&a, 1 << 20);
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+            assert_true(((uintptr_t)arena_new(&a, double, 1) & (_Alignof(double) - 1)) == 0);
+            objects[i] = arena_new(&a, char, sizes[i]);
+            assert_non_null(objects[i]);
+            for (size_t k = 0; k < sizes[i]; k++)
+                assert_int_equal(objects[i][k], 0);
+            if (sizes[i] > 0)
+                memset(objects[i], (int)i + 1, sizes[i]);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+            for (size_t k = 0; k < sizes[i]; k++)
+                assert_int_equal(objects[i][k], (int)i + 1);
+        arena_done(&a);
+        arena_done(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +225,7 @@ int main(void)
         cmocka_unit_test(hashes_are_sha256),
         cmocka_unit_test(hmac_is_rfc_4231),
         cmocka_unit_test(arena_joins_parts),
+        cmocka_unit_test(arena_objects_stand_apart),
         cmocka_unit_test(buf_stops_at_its_limit),
         cmocka_unit_test(next_splits),
         cmocka_unit_test(buf_is_a_queue),
