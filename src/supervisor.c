@@ -14,6 +14,7 @@
 
 #include "children.h"
 #include "clock.h"
+#include "confine.h"
 #include "files.h"
 #include "log.h"
 #include "loop.h"
@@ -276,17 +277,24 @@ static void on_respawn(void *ctx)
 
 /* --- reload --- */
 
-/* Those that this configuration was made from, outside production. */
+/* Those that this configuration was made from, outside production; and those that a worker's
+ * sandbox lets it read only as long as they are not replaced. */
 static void watch_files(struct supervisor *s, const struct config *c)
 {
-    const char *const paths[] = {
+    const char *paths[32];
+    const char *const own[] = {
         s->settings->binary,          s->settings->sources.env_path,
         c->adapters_file.p,           c->claude_system_prompt_file.p,
         c->codex_instructions_file.p, c->codex_tools_file.p,
         c->tls_cert_file.p,           c->tls_key_file.p,
         c->upstream_ca_file.p,        upstreams_path(c),
     };
-    files_watch(&s->files, paths, c->production ? 0 : ARRAY_LEN(paths));
+    size_t n = c->production ? 0 : ARRAY_LEN(own);
+    memcpy(paths, own, n * sizeof(*paths));
+    for (size_t i = 0; str_eq(c->sandbox, S("on")) && confine_resolver_files[i] != NULL; i++)
+        paths[n++] = confine_resolver_files[i];
+    must(n <= ARRAY_LEN(paths));
+    files_watch(&s->files, paths, n);
 }
 
 static void begin_reload(struct supervisor *s)

@@ -25,6 +25,7 @@ static const struct {
     { CONFIG_services, "claude codex both" },
     { CONFIG_anthropic_auth_style, "auto x-api-key bearer" },
     { CONFIG_codex_env_context, "on off" },
+    { CONFIG_sandbox, "on log off" },
     { CONFIG_log_level, "DEBUG INFO WARNING WARN ERROR" },
     { CONFIG_log_format, "json console text" },
 };

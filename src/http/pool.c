@@ -101,6 +101,22 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
     return o;
 }
 
+size_t pool_ports(const struct pool *p, uint16_t *ret_ports, size_t max)
+{
+    size_t n = 0;
+    for (const struct list *it = p->origins.next; it != &p->origins; it = it->next) {
+        const struct origin *o = list_entry(it, struct origin, link);
+        bool direct = o->settings.proxy == CONNECT_DIRECT;
+        uint16_t port = direct ? o->settings.port : o->settings.proxy_port;
+        size_t i = 0;
+        while (i < n && ret_ports[i] != port)
+            i++;
+        if (i == n && n < max)
+            ret_ports[n++] = port;
+    }
+    return n;
+}
+
 /* Content-length, -1 for chunks, -2 for no body, as h1_write_request() wants it. */
 static int64_t body_bytes(const struct exchange_request *r)
 {

@@ -77,8 +77,9 @@ struct origin_settings { /* texts are copied */
     uint16_t proxy_port;
     struct str proxy_user, proxy_password;
 };
-struct origin *pool_add_origin(struct pool *p,
-                               const struct origin_settings *settings); /* owned by the pool */
+struct origin *pool_add_origin(struct pool *p, const struct origin_settings *settings);
+/* The TCP ports that its origins are reached by, each once, at most max; how many. */
+size_t pool_ports(const struct pool *p, uint16_t *ret_ports, size_t max); /* owned by the pool */
 
 struct exchange_handler {
     void (*on_ready)(void *ctx); /* the head has been sent; streamed bodies may be written */

@@ -273,7 +273,7 @@ int worker_run(const struct worker_settings *settings)
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* no supervisor: finish what is open, then end */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* for the supervisor; `pkill -HUP` tells everybody */
-    if (setup(w, settings) < 0 || confine_worker(w->config) < 0)
+    if (setup(w, settings) < 0 || confine_worker(w->config, w->pool) < 0)
         return 1;
     malloc_trim(0); /* reading certificates and rules left much free memory behind */
     watch_signals(w, signals);

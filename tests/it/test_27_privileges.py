@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from proxy import BINARY, Proxy, environment, run, until
+from proxy import BINARY, SANITIZED, Proxy, environment, run, until
 from wire import Client
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -144,5 +144,41 @@ def test_core_files(sim, allowed):
         simulator = next(x for x in children(p.process.pid) if x != worker)
         assert dumpable(worker) == allowed and not dumpable(simulator)
         assert core_limits(simulator) == "0"
-        for pid in (worker, p.process.pid):
-            assert (core_limits(pid) != "0") == allowed
+        for pid in (worker, p.process.pid):  # the supervisor's follows when its workers serve
+            until(lambda pid=pid: (core_limits(pid) != "0") == allowed)
+
+
+# --- the sandbox ---
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers need what the sandbox forbids")
+@pytest.mark.parametrize("mode", ["on", "log", "off"])
+def test_workers_are_in_the_sandbox(sim, mode):
+    """That it holds is seen in test_sandbox.c, that it lets everything else work in all tests."""
+    with Proxy(ANTHROPIC_BASE_URL=sim.url, SANDBOX=mode, LOG_LEVEL="DEBUG") as p:
+        missing = p.log(event="sandbox_missing")
+        [worker] = p.workers()
+        if not missing:
+            assert status(worker)["Seccomp"] == ("0" if mode == "off" else "2")
+            assert len(p.log(event="sandbox", mode=mode)) == (mode != "off")
+        assert status(p.process.pid)["Seccomp"] == "0"  # it starts processes
+        assert serves(p)
+
+
+@pytest.mark.skipif(not SANITIZED, reason="the sandbox is there")
+def test_a_build_without_a_sandbox_says_so(sim):
+    with Proxy(ANTHROPIC_BASE_URL=sim.url) as p:
+        assert {x["part"] for x in p.log(event="sandbox_missing")} == {"seccomp", "landlock"}
+        assert serves(p)
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers need what the sandbox forbids")
+def test_a_port_of_a_new_configuration_can_be_reached(sim, tmp_path):
+    """The sandbox is made from the configuration: a reload makes another one."""
+    env_file = tmp_path / "env"
+    env_file.write_text("ANTHROPIC_BASE_URL=http://127.0.0.1:1\n")
+    with Proxy(env_file=env_file) as p:
+        assert not serves(p)
+        env_file.write_text(f"ANTHROPIC_BASE_URL={sim.url}\n")
+        p.kill(signal.SIGHUP)
+        p.wait_reload()
+        assert serves(p)
