@@ -8,7 +8,7 @@ import time
 import yardsticks
 from figures_request import MESSAGES_REPLY, check, post, request_body
 from figures_stream import request_file
-from measure import Figure, percentile
+from measure import Figure, cpu_us, percentile
 
 REQUESTS = 2000  # per program and round
 
@@ -70,7 +70,7 @@ def cancel(bench):
 
 def start(bench):
     up = bench.upstream(MESSAGES_REPLY)
-    body, took = request_body(1200), []
+    body, took, cpu = request_body(1200), [], []
     for _ in range(3 * bench.options.rounds):
         begun = time.monotonic()
         proxy = bench.cc_proxy(up.port, wait=False)
@@ -81,8 +81,10 @@ def start(bench):
             except ConnectionRefusedError:
                 time.sleep(0.0002)
         took.append(1e3 * (time.monotonic() - begun))
+        cpu.append(cpu_us(proxy.pid) / 1e3)
         bench.stop(proxy)
     yield Figure("Start to the first 200", statistics.median(took), "ms", 30, rounds=took)
+    yield Figure("  CPU time of it", statistics.median(cpu), "ms", rounds=cpu)
     stripped = bench.path("stripped")
     shutil.copy(yardsticks.BINARY, stripped)
     subprocess.run(["strip", stripped], check=True)

@@ -73,10 +73,12 @@ static void run_adapt(void)
 {
     struct arena work;
     struct json_edit edit;
+    yyjson_doc *doc;
     struct http_headers headers = { .n = 0 };
     enum adapter_reason reason;
     arena_init(&work, LIMIT_BYTES);
-    must(json_check(buf_str(&body), NULL) == 0);
+    must(json_parse(buf_str(&body), &doc, NULL) == 0); /* as request_body.c does */
+    yyjson_doc_free(doc);
     json_edit_init(&edit, &work, buf_str(&body));
     http_add(&headers, &work, S("content-type"), S("application/json"));
     http_add(&headers, &work, S("user-agent"), S("CherryStudio/1.0.0"));

@@ -114,7 +114,7 @@ def machine():
 
 
 def version(*command):
-    found = re.search(r"\d+(\.\d+)+[^ ,;]*", said(*command))
+    found = re.search(r"\d+(\.\d+)+[^ ,;)]*", said(*command))
     return found.group(0) if found else "?"
 
 
