@@ -13,6 +13,7 @@ import pytest
 from frames import (DATA, END_HEADERS, END_STREAM, FIELDS, GOAWAY, H2, HEADERS, PSEUDO, RST,
                     frame)
 from hpack import Decoder
+from proxy import until
 from wire import Client
 
 BODY = json.dumps({"model": "m", "max_tokens": 9,
@@ -240,22 +241,54 @@ def test_one_flawless_request_passes(raw):
     assert [r.body for r in up.requests] == [BODY] * 3
 
 
-@pytest.mark.parametrize("status, request_", [(s, r) for r, s in [
-    (b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n", 200),
-    (get(b"/../../etc/passwd"), 404),
-    (get(b"/%2e%2e/%2e%2e/x"), 404),
-    (get(b"/%00"), 400),
-    (b"CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n", 405),
-    (b"TRACE /v1/messages HTTP/1.1\r\n" + HOST + b"\r\n", 405),
-    (POST + HOST + b"X_Api_Key: sk-test\r\n" + LENGTH + b"\r\n" + BODY, 401),
-    (POST + HOST + b"x.api.key: sk-test\r\n" + LENGTH + b"\r\n" + BODY, 401),
-]], ids=lambda v: str(v) if isinstance(v, int) else v[:20].decode())
-def test_answered_here(raw, status, request_):
+# name: request, status, reason; these may keep the connection
+ANSWERED = {
+    "plain GET": (b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n", 200, None),
+    "leading CRLF x1": (b"\r\nGET /health HTTP/1.1\r\n" + HOST + b"\r\n", 200, None),
+    "absolute-form, same Host": (b"GET http://localhost/health HTTP/1.1\r\n" + HOST + b"\r\n",
+                                 200, None),
+    "/../../etc/passwd": (get(b"/../../etc/passwd"), 404, "path"),
+    "/%2e%2e/%2e%2e/x": (get(b"/%2e%2e/%2e%2e/x"), 404, "path"),
+    "/%00": (get(b"/%00"), 400, "target"),
+    "CONNECT": (b"CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n", 405, "method"),
+    "TRACE": (b"TRACE /v1/messages HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method"),
+    "DELETE of a POST path": (b"DELETE /v1/messages HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method"),
+    "Expect: 100-continue without a key": (POST + HOST + LENGTH + b"Expect: 100-continue\r\n\r\n",
+                                           401, "key"),
+    "underscore header": (POST + HOST + b"X_Api_Key: sk-test\r\n" + LENGTH + b"\r\n" + BODY, 401,
+                          "key"),
+    "dot for dash": (POST + HOST + b"x.api.key: sk-test\r\n" + LENGTH + b"\r\n" + BODY, 401, "key"),
+    "WebSocket": (b"GET /v1/responses HTTP/1.1\r\n" + HOST + KEY + b"Connection: Upgrade\r\n"
+                  b"Upgrade: websocket\r\n\r\n", 426, "websocket"),
+    "empty body": (with_framing(b"Content-Length: 0\r\n", b""), 400, "json"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_answered_here(raw, name):
     p, up = raw
-    with Client(p.claude_port) as c:
-        c.send(request_)
+    request, status, reason = ANSWERED[name]
+    with Counted(p) as counted, Client(p.claude_port) as c:
+        c.send(request)
         c.method = "GET"
-        assert c.head().status == status
+        reply = c.head()
+        assert reply.status == status and not reply.interim
+        until(lambda: counted.now() == ({reason: 1} if reason else {}))
+    if reason:
+        assert p.done(reply)["refusal"] == reason
+    assert up.requests == []
+
+
+@pytest.mark.parametrize("data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", b"SSH-2.0-x y z\r\n\r\n",
+                                  b"\x16\x03\x01\x02\x00\x01"],
+                         ids=["spoilt HTTP/2 preface", "another protocol", "TLS hello"])
+def test_what_is_not_http(raw, data):
+    """Closed; the answer, if any, is one 4xx or GOAWAY."""
+    p, up = raw
+    with Counted(p) as counted:
+        got = replies(p.claude_port, data)
+    assert statuses(got) in ([], [400])
+    assert sum(counted.new.values()) == 1
     assert up.requests == []
 
 
@@ -281,19 +314,25 @@ def test_underscore_header_keeps_its_name(raw):
     assert up.requests[0].h("session-id") is None
 
 
-def test_trailers_are_dropped_or_refused(raw):
+@pytest.mark.parametrize("trailer, reasons", [
+    (b"x-t: 1", ()), (b"Hostess: x", ()), (b"x-api-key-2: k", ()), (b"Host: evil", ("trailer",)),
+    (b"X-Api-Key: other", ("trailer",)), (b"authorization: Bearer x", ("trailer",)),
+    (b"Content-Length: 5", ("trailer", "content_length", "chunk")),
+    (b"Transfer-Encoding: chunked", ("trailer", "transfer_encoding", "chunk"))],
+    ids=lambda v: v.decode() if isinstance(v, bytes) else "")
+def test_trailers_with_host_or_cl(raw, trailer, reasons):
+    """Dropped; those that would get round a check of the head are refused."""
     p, up = raw
-    for trailer in (b"Host: evil", b"Content-Length: 5", b"x-api-key: other", b"x-t: 1"):
-        up.forget()
-        request = with_framing(CHUNKED + b"Connection: close\r\n",
-                               CHUNKS[:-2] + trailer + b"\r\n\r\n")
-        status, = statuses(replies(p.claude_port, request))
-        assert status in (200, 400)
-        assert len(up.requests) == (status == 200)
-        for r in up.requests:
-            assert r.body == BODY
-            assert r.h("x-t") is None
-            assert r.h("x-api-key") == "sk-test"
+    request = with_framing(CHUNKED + b"Connection: close\r\n", CHUNKS[:-2] + trailer + b"\r\n\r\n")
+    with Counted(p) as counted:
+        assert statuses(replies(p.claude_port, request)) == [400 if reasons else 200]
+    assert list(counted.new.values()) == [1] * bool(reasons)
+    assert set(counted.new) <= set(reasons)
+    assert len(up.requests) == (not reasons)
+    for r in up.requests:
+        assert r.body == BODY
+        assert r.h("x-t") is None
+        assert r.h("x-api-key") == "sk-test"
 
 
 def test_bytes_behind_a_refusal_are_no_request(raw):
@@ -306,7 +345,7 @@ def test_bytes_behind_a_refusal_are_no_request(raw):
 def test_early_401_of_a_100_mb_body(raw):
     """The client reads the status though it is still sending; the rest is not taken in."""
     p, up = raw
-    size = 100 << 20
+    size, before = 100 << 20, p.worker_kib()
     with Client(p.claude_port, timeout=10) as c:
         c.send(POST + HOST + b"Content-Length: %d\r\n\r\n" % size)
         c.sock.setblocking(False)
@@ -319,7 +358,86 @@ def test_early_401_of_a_100_mb_body(raw):
                 sent += c.sock.send(piece)
     assert statuses(got)[0] in (401, 413)
     assert sent < size // 2
+    assert p.worker_kib() - before < 4096
     assert up.requests == []
+
+
+def test_early_401_ends_though_the_client_goes_on(raw):
+    """64 KiB or 1 s of the rest are thrown away, then the connection closes, with a client that never stops as well."""
+    p, _ = raw
+    with Client(p.claude_port, timeout=10) as c:
+        c.send(POST + HOST + b"Content-Length: %d\r\n\r\n" % (1 << 20))
+        c.method = "POST"
+        assert c.head().status == 401
+        began = time.monotonic()
+        with pytest.raises(OSError):  # reset, as it is closed
+            while time.monotonic() - began < 10:
+                c.send(b"x")
+                time.sleep(0.02)
+        assert time.monotonic() - began < 8
+
+
+# --- every way to write Transfer-Encoding ---
+
+SEPARATORS = [b"", b" ", b"\t", b"  \t ", b"\x0b", b"\x0c", b"\0", b",", b", ", b";", b"\xa0", b"\r",
+              b"\"", b"'", b"identity, ", b"x"]
+SPELLINGS = [b"chunked", b"Chunked", b"CHUNKED", b"chunKed", b"chun\tked", b"chunked, chunked",
+             b"chunked chunked", b"gzip", b"identity", b"xchunked", b"chunkedx", b"chunked;q=1"]
+NAMES = [b"Transfer-Encoding", b"transfer-encoding", b"TRANSFER-ENCODING"]
+BAD_NAMES = [b"Transfer-Encoding ", b"Transfer-Encoding\t", b" Transfer-Encoding",
+             b"Transfer Encoding", b"Transfer-Encoding\0", b"Transfer\r-Encoding"]
+OTHER_NAMES = [b"Transfer_Encoding", b"X-Transfer-Encoding", b"Transfer-Encodings"]
+SMUGGLED = b"POST /v1/messages HTTP/1.1\r\n" + HOST + KEY + b"x-smuggled: 1\r\n" + LENGTH + b"\r\n" + BODY
+
+
+def mutations():
+    """(field, whether it says chunked to everybody)"""
+    for value in SPELLINGS:
+        for before in SEPARATORS:
+            for after in SEPARATORS:
+                text = before + value + after
+                yield NAMES[len(text) % 3] + b":" + text, text.strip(b" \t").lower() == b"chunked"
+    for name in BAD_NAMES:
+        yield name + b": chunked", False
+
+
+def test_mutations_of_transfer_encoding(raw):
+    """What is not exactly chunked is refused; never does a body become a request of its own."""
+    p, up = raw
+    seen = {True: 0, False: 0}
+    for field, good in mutations():
+        seen[good] += 1
+        up.forget()
+        request = with_framing(field + b"\r\nConnection: close\r\n", CHUNKS + SMUGGLED)
+        got = statuses(replies(p.claude_port, request))
+        assert got == [400] or (good and got == [200]), (field, got)
+        assert got == [200] or not good or b"\t" in field, field  # stricter about tabs than need be
+        assert [r.body for r in up.requests] == [BODY] * (got == [200]), field
+    assert seen[True] > 50 and seen[False] > 2000
+
+
+@pytest.mark.parametrize("order", ["CL.TE", "TE.CL"])
+def test_both_framings(raw, order):
+    """TE.CL, CL.TE, TE.TE, however it is written: none of the set reaches the upstream."""
+    p, up = raw
+    for field, _ in mutations():
+        length = b"Content-Length: %d" % len(CHUNKS)
+        pair = (length, field) if order == "CL.TE" else (field, length)
+        request = with_framing(b"\r\n".join(pair) + b"\r\nConnection: close\r\n", CHUNKS + SMUGGLED)
+        assert statuses(replies(p.claude_port, request)) == [400], field
+    assert up.requests == []
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_names_like_transfer_encoding(raw, name):
+    """Another field altogether: neither framing here nor for the upstream, which does not get it."""
+    p, up = raw
+    request = with_framing(name + b": chunked\r\nConnection: close\r\n" + LENGTH)
+    assert statuses(replies(p.claude_port, request)) == [200]
+    [got] = up.requests
+    assert got.body == BODY
+    assert got.h("transfer-encoding") is None and got.h(name.decode().lower()) in (None, "chunked")
+    assert got.h("transfer_encoding") is None
 
 
 # --- HTTP/2 ---
@@ -379,28 +497,31 @@ def check_refused(h, up):
 @pytest.mark.parametrize("name", DOWNGRADES)
 def test_http2_to_http1(raw, name):
     p, up = raw
-    with H2(p.claude_port) as h:
+    with Counted(p) as counted, H2(p.claude_port) as h:
         h.write(h.post(1, BODY, DOWNGRADES[name]))
         check_refused(h, up)
+    assert sum(counted.new.values()) == 1
 
 
 @pytest.mark.parametrize("name", PSEUDO_FAULTS)
 def test_http2_request_line(raw, name):
     p, up = raw
-    with H2(p.claude_port) as h:
+    with Counted(p) as counted, H2(p.claude_port) as h:
         fields = [(n, PSEUDO_FAULTS[name].get(n, v)) for n, v in PSEUDO]
         block = h.encoder.encode(fields + FIELDS)
         h.write(frame(HEADERS, END_HEADERS, 1, block) + frame(DATA, END_STREAM, 1, BODY))
         check_refused(h, up)
+    assert sum(counted.new.values()) == 1
 
 
 @pytest.mark.parametrize("name", [n for n, _ in PSEUDO])
 def test_http2_pseudo_headers_come_once(raw, name):
     p, up = raw
-    with H2(p.claude_port) as h:
+    with Counted(p) as counted, H2(p.claude_port) as h:
         block = h.encoder.encode(PSEUDO + [(name, dict(PSEUDO)[name])] + FIELDS)
         h.write(frame(HEADERS, END_HEADERS, 1, block) + frame(DATA, END_STREAM, 1, BODY))
         check_refused(h, up)
+    assert sum(counted.new.values()) == 1
 
 
 def test_http2_request_without_fault(raw):
