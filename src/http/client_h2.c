@@ -30,12 +30,23 @@ struct client_h2 {
 
 /* --- output --- */
 
+/* After the GOAWAY that says why. */
+static void break_off(struct pool_conn *c)
+{
+    char cause[64];
+    int n = snprintf(cause, sizeof(cause), "broke the HTTP/2 protocol (%s)",
+                     refusal_row(h2_refusal(c->h2->codec))->label);
+    must(n > 0);
+    conn_flush(c->conn);
+    pool_lose(c, E_UPSTREAM_PROTOCOL, cause, false);
+}
+
 /* What has happened may have ended the conn or freed it for others. */
 static void settle(struct pool_conn *c)
 {
     struct client_h2 *h = c->h2;
     if (h2_finished(h->codec)) /* with exchanges on it: by an error that nghttp2 has found */
-        pool_lose(c, E_UPSTREAM_PROTOCOL, "broke the HTTP/2 protocol", false);
+        break_off(c);
     else if (h->streams > 0)
         return;
     else if (c->state == POOL_DRAINING)
@@ -242,6 +253,10 @@ static void on_stream_close(void *ctx, struct h2_stream *s, uint32_t error, bool
     if (!x)
         return;
     detach(x);
+    if (h2_is_at_fault(s)) {
+        exchange_fail(x, E_UPSTREAM_PROTOCOL, "sent a malformed HTTP/2 reply", false);
+        return;
+    }
     char cause[96];
     int n = snprintf(cause, sizeof(cause), "%s (HTTP/2 error code %lu)",
                      unprocessed ? "refused the stream" : "reset the stream", (unsigned long)error);
@@ -291,9 +306,8 @@ static void on_read(void *ctx, struct str bytes)
     if (c->state == POOL_CLOSING)
         return;
     if (err < 0) {
-        pull(c); /* the GOAWAY that says why */
-        conn_flush(c->conn);
-        pool_lose(c, E_UPSTREAM_PROTOCOL, "broke the HTTP/2 protocol", false);
+        pull(c);
+        break_off(c);
         return;
     }
     learn_streams_max(c);

@@ -156,6 +156,11 @@ int32_t h2_stream_id(const struct h2_stream *s)
     return s->id;
 }
 
+bool h2_is_at_fault(const struct h2_stream *s)
+{
+    return s->at_fault;
+}
+
 size_t h2_open_streams(const struct h2 *c)
 {
     return c->streams_n;

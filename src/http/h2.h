@@ -112,12 +112,14 @@ int64_t h2_head_since_ns(const struct h2 *c);
 void h2_pull(struct h2 *c, struct buf *out, size_t max);
 bool h2_wants_write(const struct h2 *c);
 bool h2_finished(const struct h2 *c); /* nothing more to read or write: close */
-/* server: why the whole connection was ended; REFUSAL_NONE: it was not, or by the client. */
+/* Why the whole connection was ended; REFUSAL_NONE: it was not, or by the other side. */
 enum refusal h2_refusal(const struct h2 *c);
 
 void h2_stream_set_user(struct h2_stream *s, void *user);
 void *h2_stream_user(const struct h2_stream *s);
 int32_t h2_stream_id(const struct h2_stream *s);
+/* client, inside on_stream_close(): it was us who reset it, for a fault of the reply */
+bool h2_is_at_fault(const struct h2_stream *s);
 
 /* client: NULL when no more streams are allowed on this connection now. */
 struct h2_stream *h2_submit_request(struct h2 *c, const struct http_head *head, bool has_body,

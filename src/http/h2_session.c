@@ -185,8 +185,9 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         return count_block(c, hd);
     case NGHTTP2_PING: /* those that ask are limited by their queued answers */
         return (hd->flags & NGHTTP2_FLAG_ACK) != 0 ? count_idle(c) : 0;
+    case NGHTTP2_PUSH_PROMISE: /* nghttp2 takes one until our SETTINGS are acknowledged */
+        return end_session(c, H2_PROTOCOL_ERROR, REFUSAL_H2_PROTOCOL);
     case NGHTTP2_SETTINGS:
-    case NGHTTP2_PUSH_PROMISE:
     case NGHTTP2_GOAWAY:
     case NGHTTP2_WINDOW_UPDATE:
         return 0;
@@ -408,6 +409,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         h2_ping(c); /* behind it: nghttp2 would send a PING queued with it first */
         return 0;
     }
+    if (frame->hd.type == NGHTTP2_RST_STREAM && s != NULL && !s->cancelled)
+        s->at_fault = true;
     if (frame->hd.type == NGHTTP2_RST_STREAM && c->role == H2_SERVER &&
         (s == NULL || !s->cancelled)) {
         /* resets that the client provoked weigh as much as its own */

@@ -54,6 +54,7 @@ struct h2_stream {
     enum refusal refused; /* why its head was not accepted */
     bool answers;         /* ... which the caller is to answer */
     int interim_replies;
+    bool at_fault;    /* the other side broke the rules on it, and we reset it */
     bool reported;    /* the caller knows it */
     bool muted;       /* will be reset: no events, no writes */
     bool cancelled;   /* by the caller */

@@ -515,8 +515,10 @@ static void on_upstream_fail(void *ctx, int err, struct str reason, bool unproce
         move(r, &STEP_send);
         return;
     }
-    if (r->stream != NULL)
+    if (r->stream != NULL) {
         r->worker->counters->upstream_errors++;
+        r->worker->counters->upstream_protocol += err == E_UPSTREAM_PROTOCOL;
+    }
     if (!head_came || !relay_broken(r))
         request_fail(r, err, reason);
 }

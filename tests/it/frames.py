@@ -21,6 +21,19 @@ def frame(kind, flags, stream, payload=b""):
         struct.pack(">I", stream) + payload
 
 
+def parse(raw):
+    """(type, flags, stream, payload) of each whole frame"""
+    found, at = [], 0
+    while at + 9 <= len(raw):
+        n = int.from_bytes(raw[at : at + 3], "big")
+        if at + 9 + n > len(raw):
+            break
+        stream, = struct.unpack(">I", raw[at + 5 : at + 9])
+        found.append((raw[at + 3], raw[at + 4], stream, raw[at + 9 : at + 9 + n]))
+        at += 9 + n
+    return found
+
+
 class H2:
     """A connection that takes any frames, and keeps the ones that come."""
 
@@ -71,17 +84,7 @@ class H2:
         return self.frames()
 
     def frames(self):
-        """(type, flags, stream, payload)"""
-        found, at = [], 0
-        while at + 9 <= len(self.raw):
-            n = int.from_bytes(self.raw[at : at + 3], "big")
-            if at + 9 + n > len(self.raw):
-                break
-            stream, = struct.unpack(">I", self.raw[at + 5 : at + 9])
-            found.append((self.raw[at + 3], self.raw[at + 4], stream,
-                          self.raw[at + 9 : at + 9 + n]))
-            at += 9 + n
-        return found
+        return parse(self.raw)
 
     def goaway(self):
         """The error code of the last GOAWAY; the connection must end."""
