@@ -236,7 +236,8 @@ int main(int argc, char **argv)
     must(mallopt(M_TRIM_THRESHOLD, LIMIT_BYTES) == 1 && mallopt(M_MMAP_THRESHOLD, 1 << 25) == 1);
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 0; i < 2 * PROTOCOL_COUNT * PROTOCOL_COUNT; i++) {
-        enum protocol client = i / PROTOCOL_COUNT % PROTOCOL_COUNT, upstream = i % PROTOCOL_COUNT;
+        enum protocol client = (enum protocol)(i / PROTOCOL_COUNT % PROTOCOL_COUNT);
+        enum protocol upstream = (enum protocol)(i % PROTOCOL_COUNT);
         bool streams = i >= PROTOCOL_COUNT * PROTOCOL_COUNT;
         if (client == upstream || !wanted(word, client, streams ? '<' : '>', upstream))
             continue;
