@@ -52,6 +52,11 @@ struct str args_object(struct arena *a, struct str arguments)
     return wrap(a, S(RAW_NAME), arguments);
 }
 
+bool args_were_raw(struct str object)
+{
+    return str_starts(object, S("{\"" RAW_NAME "\":"));
+}
+
 /* The value of an object's only member, if that is its name and it is a string. */
 static bool sole_string(struct str object, struct str name, struct str *ret_quoted)
 {

@@ -15,6 +15,8 @@
 
 /* Whatever stands for arguments -> one JSON object, compacted. */
 struct str args_object(struct arena *a, struct str arguments);
+/* Of its result: was there no object, so that the text itself went into one? */
+bool args_were_raw(struct str object);
 /* Any value of `input` (raw, or empty: absent) -> the text of arguments. */
 struct str args_text(struct arena *a, struct str raw_input);
 /* {"input":text} */

@@ -140,6 +140,9 @@ int convert_reject(struct convert *c, struct str path, const char *fmt, ...) PRI
  * request.  Twice the same is once.  E_BAD_REQUEST in strict mode, so pass it up. */
 int convert_warn(struct convert *c, const char *action, struct str path) MUST_CHECK;
 
+/* The same for what strict mode lets pass: nothing is lost.  In a reply too: it is logged. */
+void convert_note(struct convert *c, const char *action, struct str path);
+
 struct chat_message *chat_add_message(struct convert *c, enum chat_role role); /* at the end */
 struct chat_block *chat_add_block(struct convert *c, struct chat_message *m,
                                   enum chat_block_kind kind);                    /* at its end */

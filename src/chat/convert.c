@@ -100,13 +100,11 @@ static bool listed(struct str list, struct str entry)
     return false;
 }
 
-int convert_warn(struct convert *c, const char *action, struct str path)
+void convert_note(struct convert *c, const char *action, struct str path)
 {
     struct buf entry;
-    if (c->options.strict)
-        return convert_reject(c, path, "would be %s, and strict mode forbids losses", action);
     if (str_ends(buf_str(&c->warnings), S("more")))
-        return 0;
+        return;
     buf_init(&entry, WARNINGS_BYTES_MAX);
     buf_addf(&entry, "%s:", action);
     add_path(&entry, str_slice(path, 0, 512));
@@ -120,6 +118,13 @@ int convert_warn(struct convert *c, const char *action, struct str path)
         buf_add(&c->warnings, e);
     }
     buf_done(&entry);
+}
+
+int convert_warn(struct convert *c, const char *action, struct str path)
+{
+    if (c->options.strict)
+        return convert_reject(c, path, "would be %s, and strict mode forbids losses", action);
+    convert_note(c, action, path);
     return 0;
 }
 

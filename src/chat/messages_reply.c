@@ -167,7 +167,10 @@ static void write_call(struct convert *c, struct json_out *o, const struct reply
     json_out_member_str(o, S("type"), S("tool_use"));
     json_out_member_str(o, S("id"), p->call_id);
     json_out_member_str(o, S("name"), p->name);
-    json_out_member_raw(o, S("input"), args_object(&c->scratch, arguments));
+    struct str object = args_object(&c->scratch, arguments);
+    if (args_were_raw(object))
+        convert_note(c, "degraded", S("arguments"));
+    json_out_member_raw(o, S("input"), object);
     json_out_object_end(o);
 }
 

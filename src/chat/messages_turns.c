@@ -334,7 +334,10 @@ static void write_input(struct messages_writer *w, const struct chat_call *call)
         json_out_member_raw(w->o, S("value"), call->arguments);
         json_out_object_end(w->o);
     } else {
-        json_out_raw(w->o, args_object(a, call->arguments));
+        struct str object = args_object(a, call->arguments);
+        if (args_were_raw(object))
+            convert_note(w->c, "degraded", S("arguments"));
+        json_out_raw(w->o, object);
     }
 }
 
