@@ -74,6 +74,23 @@ void buf_add_slow(struct buf *b, struct str s)
     b->to += s.n;
 }
 
+void buf_add_buf(struct buf *b, struct buf *from)
+{
+    size_t n = buf_len(from);
+    if (n > 0 && buf_len(b) == 0 && !b->overflow && n <= b->limit_bytes) {
+        free_bytes(b);
+        b->p = from->p;
+        b->from = from->from;
+        b->to = from->to;
+        b->cap = from->cap;
+        b->wiped |= from->wiped;
+        from->p = NULL;
+    } else {
+        buf_add(b, buf_str(from));
+    }
+    buf_done(from);
+}
+
 void buf_add_u64(struct buf *b, uint64_t n)
 {
     char digits[STR_U64_MAX];

@@ -72,6 +72,10 @@ void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 
+/* Moves the bytes of `from`, which is done afterwards, to the end of b; without a copy when b is
+ * empty. */
+void buf_add_buf(struct buf *b, struct buf *from);
+
 void buf_consume(struct buf *b, size_t n);  /* from the front; n <= buf_len */
 void buf_truncate(struct buf *b, size_t n); /* keeps the first n */
 

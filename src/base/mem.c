@@ -32,7 +32,11 @@ void *mem_alloc(size_t size)
 
 void *mem_zalloc(size_t size)
 {
-    return checked(calloc(1, size > 0 ? size : 1));
+    enum { SMALL_BYTES_MAX = 1024 };
+    if (size > SMALL_BYTES_MAX)
+        return checked(calloc(1, size));
+    /* glibc's calloc() goes around the thread's cache of small pieces */
+    return memset(mem_alloc(size), 0, size);
 }
 
 void *mem_realloc(void *p, size_t size)

@@ -11,6 +11,9 @@
 #include "mem.h"
 #include "must.h"
 
+/* What most heads fit in, and a body that is queued behind one in the same piece of memory. */
+enum { HEAD_BYTES = 1000, BODY_BYTES = 16 * 1024 };
+
 struct client_h1 {
     struct h1 codec;
     struct exchange *x; /* NULL between exchanges */
@@ -38,11 +41,11 @@ static bool start(struct pool_conn *c, struct exchange *x, const struct http_hea
     struct buf out;
     buf_init(&out, POOL_HEAD_BYTES);
     out.wiped = true; /* it has a key */
+    (void)buf_reserve(&out, HEAD_BYTES + (x->body.n < BODY_BYTES ? x->body.n : 0));
     h1_next(&h->codec, head->method);
     h1_write_request(&out, head, x->body_bytes);
     must(!out.overflow);
-    pool_write(c, buf_str(&out));
-    buf_done(&out);
+    pool_write_buf(c, &out);
     h->x = x;
     h->complete = false;
     x->conn = c;
@@ -62,8 +65,7 @@ static void write_body(struct exchange *x, struct str bytes)
     buf_init(&out, bytes.n + 64);
     h1_write_chunk(&out, bytes);
     must(!out.overflow);
-    pool_write(x->conn, buf_str(&out));
-    buf_done(&out);
+    pool_write_buf(x->conn, &out);
 }
 
 static void write_end(struct exchange *x)
@@ -74,8 +76,7 @@ static void write_end(struct exchange *x)
     buf_init(&out, 64);
     h1_write_last_chunk(&out);
     must(!out.overflow);
-    pool_write(x->conn, buf_str(&out));
-    buf_done(&out);
+    pool_write_buf(x->conn, &out);
 }
 
 static size_t queued(const struct exchange *x)

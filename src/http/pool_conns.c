@@ -350,6 +350,12 @@ void pool_write(struct pool_conn *c, struct str bytes)
     conn_write(c->conn, bytes);
 }
 
+void pool_write_buf(struct pool_conn *c, struct buf *bytes)
+{
+    c->bytes_given += buf_len(bytes);
+    conn_write_buf(c->conn, bytes);
+}
+
 bool pool_unsent(const struct pool_conn *c)
 {
     return !c->conn || conn_queued(c->conn) >= c->bytes_given;

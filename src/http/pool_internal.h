@@ -196,6 +196,7 @@ void pool_kick(struct pool *p);
 int pool_serve(struct pool *p);
 void pool_on_idle_timer(void *ctx); /* the pool's idle_timer */
 void pool_write(struct pool_conn *c, struct str bytes);
+void pool_write_buf(struct pool_conn *c, struct buf *bytes); /* as conn_write_buf() */
 /* No byte has left this machine on the conn. */
 bool pool_unsent(const struct pool_conn *c);
 /* Fails every exchange of the conn and closes it.  retry: those that met a stale conn are

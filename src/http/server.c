@@ -173,6 +173,13 @@ void server_conn_write(struct server_conn *c, struct str bytes)
     conn_write(c->conn, bytes);
 }
 
+void server_conn_write_buf(struct server_conn *c, struct buf *bytes)
+{
+    if (conn_queued(c->conn) == 0)
+        c->write_since_ns = loop_now_ns(c->server->loop);
+    conn_write_buf(c->conn, bytes);
+}
+
 void server_conn_arm(struct server_conn *c, int64_t due_ns)
 {
     int64_t now = loop_now_ns(c->server->loop);

@@ -20,6 +20,9 @@
 enum {
     ERROR_BODY_BYTES = 64 * 1024,
     ERROR_ARENA_BYTES = 256 * 1024,
+    HEAD_BYTES = 500, /* most heads fit; a body of up to BODY_BYTES is queued behind it */
+    BODY_BYTES = 16 * 1024,
+    CHUNK_BYTES = 20,        /* around its bytes */
     OUT_BYTES_MAX = 1 << 30, /* of one write; the caller's bytes, not the client's */
 };
 
@@ -101,8 +104,7 @@ static void write_error(struct server_conn *c, const struct server_refusal *why)
     int status = err_row(refusal_row(why->reason)->err)->http_status;
     h1_write_reply(&out, status, &headers, (int64_t)buf_len(&body), false, 1);
     buf_add(&out, buf_str(&body));
-    server_conn_write(c, buf_str(&out));
-    buf_done(&out);
+    server_conn_write_buf(c, &out);
     buf_done(&body);
     arena_done(&a);
 }
@@ -344,9 +346,10 @@ static void reply_head(struct server_stream *s, int status, const struct http_he
         h->framing = SERVER_H1_CHUNKED;
     }
     buf_init(&out, OUT_BYTES_MAX);
+    bool small = framing > 0 && framing < BODY_BYTES;
+    (void)buf_reserve(&out, HEAD_BYTES + (small ? (size_t)framing : 0));
     h1_write_reply(&out, status, headers, framing, !h->close_after, h->minor);
-    server_conn_write(c, buf_str(&out));
-    buf_done(&out);
+    server_conn_write_buf(c, &out);
 }
 
 static void reply_write(struct server_stream *s, struct str bytes)
@@ -359,9 +362,9 @@ static void reply_write(struct server_stream *s, struct str bytes)
         return;
     }
     buf_init(&out, OUT_BYTES_MAX);
+    (void)buf_reserve(&out, bytes.n + CHUNK_BYTES);
     h1_write_chunk(&out, bytes);
-    server_conn_write(c, buf_str(&out));
-    buf_done(&out);
+    server_conn_write_buf(c, &out);
 }
 
 static void reply_end(struct server_stream *s)
@@ -373,8 +376,7 @@ static void reply_end(struct server_stream *s)
     if (h->framing == SERVER_H1_CHUNKED) {
         buf_init(&out, OUT_BYTES_MAX);
         h1_write_last_chunk(&out);
-        server_conn_write(c, buf_str(&out));
-        buf_done(&out);
+        server_conn_write_buf(c, &out);
     }
     let_go(c);
     if (h->request == SERVER_H1_BODY)

@@ -129,6 +129,10 @@ void json_write_str(struct buf *out, struct str s)
 
 struct str json_quote(struct arena *a, struct str s)
 {
+    size_t special;
+    bool valid;
+    if (plain_run((const unsigned char *)s.p, s.n, &special, &valid) == s.n)
+        return arena_join(a, S("\""), s, S("\""));
     struct buf out;
     buf_init(&out, SIZE_MAX);
     json_write_str(&out, s);

@@ -453,15 +453,35 @@ void conn_wipe_writes(struct conn *c)
     c->out.wiped = true;
 }
 
-void conn_write(struct conn *c, struct str bytes)
+static bool may_write(const struct conn *c)
 {
-    if (bytes.n == 0 || c->error != 0 || (c->state != CONN_OPENING && c->state != CONN_OPEN))
-        return;
-    buf_add(&c->out, bytes);
+    return c->error == 0 && (c->state == CONN_OPENING || c->state == CONN_OPEN);
+}
+
+static void queue_grew(struct conn *c)
+{
     if (buf_len(&c->out) > CONN_HIGH_BYTES)
         c->was_high = true;
     if (c->state == CONN_OPEN && !c->write_blocked)
         mark_dirty(c);
+}
+
+void conn_write(struct conn *c, struct str bytes)
+{
+    if (bytes.n == 0 || !may_write(c))
+        return;
+    buf_add(&c->out, bytes);
+    queue_grew(c);
+}
+
+void conn_write_buf(struct conn *c, struct buf *bytes)
+{
+    if (buf_len(bytes) == 0 || !may_write(c)) {
+        buf_done(bytes);
+        return;
+    }
+    buf_add_buf(&c->out, bytes);
+    queue_grew(c);
 }
 
 size_t conn_queued(const struct conn *c)

@@ -38,6 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "loop.h"
 #include "str.h"
 
@@ -78,6 +79,8 @@ void conn_start_tls(struct conn *c, SSL *ssl);
 /* What is written from now on holds keys: its memory is zeroed before it is freed. */
 void conn_wipe_writes(struct conn *c);
 void conn_write(struct conn *c, struct str bytes);
+/* The same for a buf, which is empty afterwards: its memory becomes the queue's where it can. */
+void conn_write_buf(struct conn *c, struct buf *bytes);
 size_t conn_queued(const struct conn *c);
 void conn_flush(struct conn *c); /* try now instead of at the end of the turn */
 

@@ -190,6 +190,36 @@ static void arena_joins_parts(void **state)
     arena_done(&a);
 }
 
+/* Goal: bytes of one buf come behind those of another, moved or copied; nothing is left behind,
+ * and a limit holds for moved bytes too. */
+static void buf_takes_over_a_buf(void **state)
+{
+    struct buf to, from;
+    (void)state;
+    buf_init(&to, 10);
+    buf_init(&from, 100);
+    buf_add(&from, S("x12345"));
+    buf_consume(&from, 1);
+    const char *memory = buf_str(&from).p;
+    buf_add_buf(&to, &from);
+    assert_true(buf_str(&to).p == memory);
+    assert_int_equal(buf_len(&from), 0);
+    buf_add(&from, S("678"));
+    buf_add_buf(&to, &from);
+    assert_true(str_eq(buf_str(&to), S("12345678")));
+    buf_add(&from, S("9ab"));
+    buf_add_buf(&to, &from);
+    assert_true(to.overflow);
+    assert_true(str_eq(buf_str(&to), S("12345678")));
+    buf_clear(&to);
+    buf_add(&from, S("12345678901"));
+    buf_add_buf(&to, &from);
+    assert_true(to.overflow);
+    assert_int_equal(buf_len(&to), 0);
+    buf_done(&to);
+    buf_done(&from);
+}
+
 /* Goal: whatever the sizes, objects do not overlap, stand aligned, and are zeroed although their
  * chunks have been somebody's before; bytes of a large one do not cost a small one its room. */
 static void arena_objects_stand_apart(void **state)
@@ -225,6 +255,7 @@ int main(void)
         cmocka_unit_test(hashes_are_sha256),
         cmocka_unit_test(hmac_is_rfc_4231),
         cmocka_unit_test(arena_joins_parts),
+        cmocka_unit_test(buf_takes_over_a_buf),
         cmocka_unit_test(arena_objects_stand_apart),
         cmocka_unit_test(buf_stops_at_its_limit),
         cmocka_unit_test(next_splits),
