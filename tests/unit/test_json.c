@@ -13,7 +13,7 @@ static int parse(struct str text, struct json_error *ret_error)
     yyjson_doc *doc = NULL;
     int e = json_parse(text, &doc, ret_error);
     assert_true((e == 0) == (doc != NULL));
-    struct json_error checked = { 0, NULL };
+    struct json_error checked = { .offset = 0 };
     assert_int_equal(json_is_valid(text), e == 0);
     assert_int_equal(json_check(text, &checked), e);
     if (e < 0 && ret_error != NULL)
@@ -98,7 +98,7 @@ static void bad_texts(void **state)
         { S_INIT("[\"\\ud800\\"), 9 },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct json_error error = { 99, NULL };
+        struct json_error error = { .offset = 99 };
         assert_int_equal(parse(rows[i].text, &error), E_BAD_JSON);
         assert_non_null(error.reason);
         if (error.offset != rows[i].offset)
