@@ -324,3 +324,38 @@ def test_draining_in_two_steps(pair, answers):
         assert data == EVENT + STOP
         assert not any(t == RST for t, _, _, _ in h.frames())
     p.wait_log("reload_complete", since)
+
+
+def ask_until(port, over, results):
+    """Requests one after the other; a new connection after GOAWAY, and only then."""
+    while not over.is_set():
+        with H2(port) as h:
+            stream = 1
+            while not over.is_set() and not any(t == GOAWAY for t, _, _, _ in h.frames()):
+                h.write(h.post(stream, BODY))
+                frames = h.wait(lambda f, n=stream: any(
+                    s == n and (t == RST or t == DATA and fl & END_STREAM)
+                    for t, fl, s, _ in f), 20)
+                results.append(any(s == stream and t == DATA and fl & END_STREAM
+                                   for t, fl, s, _ in frames))
+                stream += 2
+
+
+def test_reloads_refuse_no_request(pair):
+    """What a client sends before it has read GOAWAY is served."""
+    p, up = pair
+    up.go.set()
+    over, results = threading.Event(), []
+    clients = [threading.Thread(target=ask_until, args=(p.claude_port, over, results))
+               for _ in range(8)]
+    for t in clients:
+        t.start()
+    for _ in range(5):
+        since = len(p.lines)
+        p.kill(1)
+        p.wait_log("reload_complete", since)
+    over.set()
+    for t in clients:
+        t.join()
+    assert len(results) > 100
+    assert all(results), f"{results.count(False)} of {len(results)}"
