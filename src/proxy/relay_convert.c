@@ -175,9 +175,12 @@ static bool refuses_reasoning(const struct event_error *error)
         return true;
     bool unverified = str_contains_nocase(error->message, S("encrypted content")) &&
                       str_contains_nocase(error->message, S("could not be verified"));
-    bool signature = str_contains_nocase(error->message, S("signature")) &&
-                     str_contains_nocase(error->message, S("thinking"));
-    return unverified || signature;
+    static const struct str flaws[] = { S_INIT("signature"), S_INIT("cannot be modified"),
+                                        S_INIT("binding"), S_INIT("mismatch") };
+    bool flawed = false;
+    for (size_t i = 0; i < ARRAY_LEN(flaws); i++)
+        flawed = flawed || str_contains_nocase(error->message, flaws[i]);
+    return unverified || (flawed && str_contains_nocase(error->message, S("thinking")));
 }
 
 static void end_error(struct request *r)

@@ -229,7 +229,16 @@ def test_e79_other_refusals_are_passed_on(pair):
     assert len(p.up.requests) == 1
 
 
-def test_e79_a_signature_at_messages(pair):
+REFUSED_THINKING = [
+    "messages.1.content.0: Invalid `signature` in `thinking` block",
+    "messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant "
+    "message cannot be modified. These blocks must remain as they were in the original response.",
+    "messages.1.content.0: this thinking block is bound to another conversation: binding mismatch",
+]
+
+
+@pytest.mark.parametrize("message", REFUSED_THINKING, ids=["signature", "modified", "binding"])
+def test_e79_thinking_at_messages(pair, message):
     p = pair("messages")
     p.up.script = lambda c, r: c.reply(body=json.dumps({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
@@ -243,8 +252,7 @@ def test_e79_a_signature_at_messages(pair):
     def script(c, r):
         if len(p.up.requests) == 1:
             c.reply(400, body=json.dumps({"type": "error", "error": {
-                "type": "invalid_request_error", "message":
-                "messages.1.content.0: Invalid `signature` in `thinking` block"}}).encode())
+                "type": "invalid_request_error", "message": message}}).encode())
         else:
             answer(c, r)
     p.up.script = script
@@ -254,6 +262,36 @@ def test_e79_a_signature_at_messages(pair):
     assert reply.h("x-cc-proxy-warning") == "dropped:reasoning"
     turns = [[b["type"] for b in r.json()["messages"][1]["content"]] for r in p.up.requests]
     assert turns == [["thinking", "text"], ["text"]]
+
+
+def test_e79_manual_thinking_is_switched_off(pair):
+    """A turn of calls that has lost its thinking cannot be sent with thinking on (A1.7)."""
+    p = pair("messages")
+    model = "claude-sonnet-4-5"
+    called = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [
+        {"type": "thinking", "thinking": "hm", "signature": "Eq"},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}],
+        "stop_reason": "tool_use", "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1}}
+
+    def script(c, r):
+        if len(p.up.requests) == 2:
+            c.reply(400, body=json.dumps({"type": "error", "error": {
+                "type": "invalid_request_error", "message": REFUSED_THINKING[0]}}).encode())
+        else:
+            c.reply(body=json.dumps(called).encode())
+    p.up.script = script
+    change = {"stream": False, "model": model, "reasoning": {"effort": "high"},
+              "tools": [{"type": "function", "name": "f", "parameters": {}}]}
+    output = p.ask("responses", change).json()["output"]
+    reply = p.ask("responses", change | {"input": [
+        {"role": "user", "content": "hi"}, *output,
+        {"type": "function_call_output", "call_id": "toolu_1", "output": "r"}]})
+    assert reply.status == 200
+    assert [r.json()["thinking"]["type"] for r in p.up.requests] == ["enabled", "enabled",
+                                                                     "disabled"]
+    turns = [[b["type"] for b in r.json()["messages"][1]["content"]] for r in p.up.requests[1:]]
+    assert turns == [["thinking", "tool_use"], ["tool_use"]]
 
 
 # ---- E149: a request that only warms a cache ----
