@@ -28,12 +28,25 @@ struct credential headers_credential(const struct http_headers *h, enum protocol
 /* Never sent on (beyond the hop-by-hop ones, which the codecs take out).  A final
  * '*' is a prefix. */
 static const struct str dropped[] = {
-    S_INIT("host"),           S_INIT("content-length"), S_INIT("expect"),
-    S_INIT("cookie"),         S_INIT("origin"),         S_INIT("referer"),
-    S_INIT("sec-*"),          S_INIT("forwarded"),      S_INIT("via"),
-    S_INIT("x-forwarded-*"),  S_INIT("x-real-ip"),      S_INIT("x-client-type"),
-    S_INIT("authorization"),  S_INIT("x-api-key"),      S_INIT("api-key"),
+    S_INIT("host"),
+    S_INIT("content-length"),
+    S_INIT("expect"),
+    S_INIT("cookie"),
+    S_INIT("origin"),
+    S_INIT("referer"),
+    S_INIT("sec-*"),
+    S_INIT("forwarded"),
+    S_INIT("via"),
+    S_INIT("x-forwarded-*"),
+    S_INIT("x-real-ip"),
+    S_INIT("x-client-type"),
+    S_INIT("authorization"),
+    S_INIT("x-api-key"),
+    S_INIT("api-key"),
     S_INIT("http2-settings"),
+    /* with these some servers take another path than that of the request */
+    S_INIT("x-original-url"),
+    S_INIT("x-rewrite-url"),
 };
 
 /* Names with an underscore are dropped, as some servers read them as their dash

@@ -408,7 +408,9 @@ def test_mutations_of_transfer_encoding(raw):
     for field, good in mutations():
         seen[good] += 1
         up.forget()
-        request = with_framing(field + b"\r\nConnection: close\r\n", CHUNKS + SMUGGLED)
+        # in the good ones the hidden request would be one that is pipelined
+        rest = b"\r\nConnection: close\r\n" if good else b"\r\n"
+        request = with_framing(field + rest, CHUNKS + SMUGGLED)
         got = statuses(replies(p.claude_port, request))
         assert got == [400] or (good and got == [200]), (field, got)
         assert got == [200] or not good or b"\t" in field, field  # stricter about tabs than need be
@@ -423,7 +425,7 @@ def test_both_framings(raw, order):
     for field, _ in mutations():
         length = b"Content-Length: %d" % len(CHUNKS)
         pair = (length, field) if order == "CL.TE" else (field, length)
-        request = with_framing(b"\r\n".join(pair) + b"\r\nConnection: close\r\n", CHUNKS + SMUGGLED)
+        request = with_framing(b"\r\n".join(pair) + b"\r\n", CHUNKS + SMUGGLED)
         assert statuses(replies(p.claude_port, request)) == [400], field
     assert up.requests == []
 
