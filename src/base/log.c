@@ -42,9 +42,9 @@ void log_init(const struct log_settings *settings)
  * abort() raises it once more. */
 static void on_abort(int sig)
 {
-    (void)sig;
     if (self.ring != NULL)
         log_ring_flush(self.ring);
+    (void)raise(sig); /* when it came from outside, nobody else does */
 }
 
 void log_start(void)

@@ -1,3 +1,7 @@
+/*
+ * Small blocks come from regions of 64 KiB in sizes of powers of two, and wait in a list of their
+ * size to be used again; a large one has pages of its own.
+ */
 #include "secret.h"
 
 #include <pthread.h>
@@ -8,62 +12,78 @@
 #include "mem.h"
 #include "must.h"
 
-enum { REGION_BYTES = 64 * 1024, PAGE_BYTES = 4096 };
+enum {
+    REGION_BYTES = 64 * 1024,
+    PAGE_BYTES = 4096,
+    SMALLEST_SHIFT = 6,
+    SIZES = 7, /* 64 bytes to 4 KiB, struct block included */
+    LARGE = SIZES,
+};
 
 struct block {
-    size_t size;
+    struct block *next; /* while it is free */
+    size_t size;        /* asked for */
+    unsigned class;     /* LARGE: alone in its pages */
     _Alignas(max_align_t) char bytes[];
 };
 
-/* At the beginning of its own pages. */
-struct region {
-    struct region *older;
-    size_t size, used; /* bytes, this struct included */
-    size_t blocks;     /* not freed */
-    _Alignas(max_align_t) char bytes[];
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the two below */
-static struct region *newest;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of all below */
+static struct block *free_blocks[SIZES];
+static char *region; /* where the next blocks come from */
+static size_t region_left_bytes;
 static bool unlocked;
 
-static size_t round_up(size_t n, size_t to)
+static size_t class_bytes(unsigned class)
 {
-    return (n + to - 1) / to * to;
+    return (size_t)1 << (SMALLEST_SHIFT + class);
 }
 
-static struct region *region_new(size_t need)
+static size_t large_bytes(size_t size)
 {
-    size_t size = round_up(sizeof(struct region) + need, PAGE_BYTES);
-    if (size < REGION_BYTES)
-        size = REGION_BYTES;
-    struct region *r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (r == MAP_FAILED)
+    return (sizeof(struct block) + size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+static void *pages_new(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
         mem_exhausted();
-    if (mlock(r, size) < 0)
+    if (mlock(p, bytes) < 0)
         unlocked = true;
-    (void)madvise(r, size, MADV_DONTDUMP);
-    (void)madvise(r, size, MADV_WIPEONFORK);
-    r->size = size;
-    r->used = sizeof(*r);
-    r->older = newest;
-    newest = r;
-    return r;
+    (void)madvise(p, bytes, MADV_DONTDUMP);
+    (void)madvise(p, bytes, MADV_WIPEONFORK);
+    return p;
+}
+
+static struct block *small_new(unsigned class)
+{
+    struct block *b = free_blocks[class];
+    if (b != NULL) {
+        free_blocks[class] = b->next;
+        return b;
+    }
+    if (region_left_bytes < class_bytes(class)) {
+        region = pages_new(REGION_BYTES); /* what was left of the old one stays unused */
+        region_left_bytes = REGION_BYTES;
+    }
+    b = (struct block *)(void *)region;
+    region += class_bytes(class);
+    region_left_bytes -= class_bytes(class);
+    return b;
 }
 
 void *secret_alloc(size_t size)
 {
     must(size < SIZE_MAX / 2);
-    size_t need = round_up(sizeof(struct block) + size, _Alignof(max_align_t));
+    unsigned class = 0;
+    while (class < LARGE && class_bytes(class) < sizeof(struct block) + size)
+        class ++;
     must(pthread_mutex_lock(&mutex) == 0);
-    struct region *r = newest;
-    if (r == NULL || r->size - r->used < need)
-        r = region_new(need);
-    struct block *b = (struct block *)(void *)((char *)r + r->used);
-    r->used += need;
-    r->blocks++;
-    b->size = size;
+    struct block *b = class < LARGE ? small_new(class) : pages_new(large_bytes(size));
     must(pthread_mutex_unlock(&mutex) == 0);
+    b->next = NULL;
+    b->size = size;
+    b->class = class;
     return b->bytes;
 }
 
@@ -75,29 +95,19 @@ char *secret_strndup(const char *p, size_t n)
     return copy;
 }
 
-static struct region **find_region(const char *p)
-{
-    struct region **at = &newest;
-    while (*at != NULL &&
-           ((uintptr_t)p < (uintptr_t)*at || (uintptr_t)p - (uintptr_t)*at >= (*at)->size))
-        at = &(*at)->older;
-    must(*at != NULL);
-    return at;
-}
-
 void secret_free(void *p)
 {
     if (p == NULL)
         return;
     struct block *b = container_of(p, struct block, bytes);
     explicit_bzero(b->bytes, b->size);
-    must(pthread_mutex_lock(&mutex) == 0);
-    struct region **at = find_region(p), *r = *at;
-    must(r->blocks > 0);
-    if (--r->blocks == 0) {
-        *at = r->older;
-        must(munmap(r, r->size) == 0);
+    if (b->class == LARGE) {
+        must(munmap(b, large_bytes(b->size)) == 0);
+        return;
     }
+    must(pthread_mutex_lock(&mutex) == 0);
+    b->next = free_blocks[b->class];
+    free_blocks[b->class] = b;
     must(pthread_mutex_unlock(&mutex) == 0);
 }
 

@@ -8,8 +8,7 @@
  *              says so: the caller logs it once.
  *   Errors     out of memory aborts.
  *   Threads    any.
- *   Cost       regions of 64 KiB that are filled one after the other; one is given back when all
- *              in it is freed.  For long lives and few blocks, not for requests.
+ *   Cost       that of malloc(); up to 4 KiB the pages are kept for later blocks.
  */
 #ifndef SECRET_H
 #define SECRET_H

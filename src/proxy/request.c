@@ -18,6 +18,7 @@
 #include "request_convert.h"
 #include "request_log.h"
 #include "request_reply.h"
+#include "secret.h"
 #include "session.h"
 
 enum {
@@ -175,7 +176,8 @@ static enum next step_admit(struct request *r)
     r->upstream = &r->worker->upstreams[r->service];
     r->upstream_protocol = p;
     r->credential = headers_credential(&r->head.headers, p);
-    r->credential.value = arena_str(&r->arena, r->credential.value);
+    r->credential_text = secret_strndup(r->credential.value.p, r->credential.value.n);
+    r->credential.value.p = r->credential_text;
     if (!is_admitted(r))
         return fail(r, E_UNAUTHORIZED, S(""));
     if (r->route.kind == ROUTE_JSON &&
@@ -578,6 +580,7 @@ static void free_request(void *ctx)
     relay_free(r->relay);
     drop_work(r);
     request_convert_free(r);
+    secret_free(r->credential_text);
     arena_done(&r->arena);
     free(r);
 }

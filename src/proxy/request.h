@@ -50,8 +50,9 @@ struct request {
     struct route route;
     struct str id;
     struct credential credential;
-    struct buf body;    /* as received; pass-through: what came before body_started */
-    struct buf decoded; /* without its content-encoding */
+    char *credential_text; /* secret.h's */
+    struct buf body;       /* as received; pass-through: what came before body_started */
+    struct buf decoded;    /* without its content-encoding */
     bool body_complete;
     bool body_started; /* pass-through: on_ready has come */
     uint64_t bytes_in;
