@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     struct arena a;
     arena_init(&a, SIZE_MAX);
     struct str text = { (const char *)bytes, n };
-    struct json_error error = { 0, NULL };
+    struct json_error error = { 0 };
     yyjson_doc *doc = NULL, *theirs = yyjson_read((const char *)bytes, n, 0);
     int result = json_parse(text, &doc, &error);
     must(json_is_valid(text) == (result == 0));
