@@ -8,8 +8,8 @@
  * writer costs the producer no system call.
  *
  * Gathering: once woken, the writer waits GATHER_MS for more, so that a busy
- * producer pays for one wake-up and one write() for hundreds of lines.  Half a
- * ring cuts that short.
+ * producer pays for one wake-up and one write() for hundreds of lines.  An
+ * eighth of a ring cuts that short.
  */
 #include "log_ring.h"
 
@@ -210,9 +210,9 @@ static size_t used_bytes(struct log_ring *r)
     return atomic_load(&r->head) - atomic_load(&r->tail);
 }
 
-static bool is_half_full(struct log_ring *r)
+static bool is_enough(struct log_ring *r)
 {
-    return used_bytes(r) > r->mask / 2;
+    return used_bytes(r) > r->mask / 8; /* the rest is for the time until it runs */
 }
 
 static void wait_wake(struct log_ring *r, int timeout_ms)
@@ -231,7 +231,7 @@ static bool wait_work(struct log_ring *r)
             wait_wake(r, -1);
         drain_wake_fd(r);
         atomic_store(&r->writer, LOG_GATHERS);
-        if (!is_half_full(r) && atomic_load(&r->stop_at_ns) == 0)
+        if (!is_enough(r) && atomic_load(&r->stop_at_ns) == 0)
             wait_wake(r, GATHER_MS);
         atomic_store(&r->writer, LOG_AWAKE);
         drain_wake_fd(r);
@@ -264,7 +264,7 @@ static void wake_now(struct log_ring *r)
 static void wake(struct log_ring *r)
 {
     int writer = atomic_load(&r->writer);
-    if (writer != LOG_SLEEPS && !(writer == LOG_GATHERS && is_half_full(r)))
+    if (writer != LOG_SLEEPS && !(writer == LOG_GATHERS && is_enough(r)))
         return;
     /* once: until it has run it is as good as awake */
     if (atomic_compare_exchange_strong(&r->writer, &writer, LOG_AWAKE))

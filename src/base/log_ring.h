@@ -7,7 +7,7 @@
  *              order, many with one writev(); on a pipe at most PIPE_BUF bytes
  *              at once, so that lines of processes that share it do not mix (a
  *              longer line goes alone, and may mix).
- *   Delay      25 ms after the first line of a batch, or when the ring is half full.
+ *   Delay      25 ms after the first line of a batch, or when an eighth of the ring is full.
  *   Limits     a line that does not fit is dropped and counted; lines that the
  *              fd refuses (broken pipe, full disk) are dropped and counted too.
  *              The count is written as log_lines_dropped when the fd takes
