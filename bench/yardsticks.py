@@ -61,7 +61,7 @@ class Bench:
 
     def start(self, name, port, command, stdout=None, wait=True):
         errors = self.path(f"{name}.err")
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]},
                                    stdout=stdout or subprocess.DEVNULL, stderr=open(errors, "wb"))
         self.programs.append(process)
         process.port = port

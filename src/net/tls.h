@@ -23,8 +23,9 @@
 
 int tls_server_new(const char *cert_file, const char *key_file, SSL_CTX **ret_ctx,
                    struct buf *ret_error) MUST_CHECK;
-/* ca_file NULL or "": the system's store, which is read at the first use or tls_client_warm():
- * that takes 20 ms, and who has no TLS upstream needs none. */
+/* ca_file NULL or "": the system's store.  Its directory is looked into, and its bundle read, when
+ * a handshake needs them; what SSL_CERT_FILE and SSL_CERT_DIR name is read at the first use or
+ * tls_client_warm(). */
 int tls_client_new(const char *ca_file, SSL_CTX **ret_ctx, struct buf *ret_error) MUST_CHECK;
 void tls_client_warm(SSL_CTX *ctx);
 

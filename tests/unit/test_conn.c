@@ -520,6 +520,59 @@ static void test_tls_unknown_ca(void **state)
     run_tls(tls_unknown_ca);
 }
 
+static int stored(SSL_CTX *ctx)
+{
+    return sk_X509_OBJECT_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx)));
+}
+
+static int verified(SSL_CTX *ctx, X509 *cert)
+{
+    X509_STORE_CTX *v = X509_STORE_CTX_new();
+    assert_int_equal(X509_STORE_CTX_init(v, SSL_CTX_get_cert_store(ctx), cert, NULL), 1);
+    int ok = X509_verify_cert(v);
+    X509_STORE_CTX_free(v);
+    return ok;
+}
+
+/* Goal: the system's store costs what is asked of it: one certificate for an issuer that it has,
+ * all of them only for one that its directory does not have. */
+static void tls_system_store(struct rig *r)
+{
+    struct buf error;
+    SSL_CTX *ctx;
+    FILE *f = fopen(X509_get_default_cert_file(), "r");
+    if (f == NULL)
+        return; /* no system store here */
+    X509 *own = PEM_read_X509(f, NULL, NULL, NULL);
+    fclose(f);
+    assert_non_null(own);
+    unsetenv(X509_get_default_cert_file_env());
+    unsetenv(X509_get_default_cert_dir_env());
+    buf_init(&error, 1000);
+    assert_int_equal(tls_client_new(NULL, &ctx, &error), 0);
+    tls_client_warm(ctx);
+    assert_int_equal(stored(ctx), 0);
+    assert_int_equal(verified(ctx, own), 1);
+    int few = stored(ctx);
+    assert_int_equal(verified(ctx, SSL_CTX_get0_certificate(r->server)), 0);
+    int all = stored(ctx);
+    assert_true(all >= few);
+    assert_int_equal(verified(ctx, own), 1);
+    assert_int_equal(verified(ctx, SSL_CTX_get0_certificate(r->server)), 0);
+    assert_int_equal(stored(ctx), all);
+    if (access(X509_get_default_cert_dir(), R_OK) == 0)
+        assert_in_range(few, 1, 3);
+    X509_free(own);
+    SSL_CTX_free(ctx);
+    buf_done(&error);
+}
+
+static void test_tls_system_store(void **state)
+{
+    (void)state;
+    run_tls(tls_system_store);
+}
+
 /* Goal: http/1.1 alone can be offered; the second handshake resumes the first. */
 static void tls_resumption(struct rig *r)
 {
@@ -619,6 +672,7 @@ int main(void)
         cmocka_unit_test(test_tls_wrong_name),
         cmocka_unit_test(test_tls_address),
         cmocka_unit_test(test_tls_unknown_ca),
+        cmocka_unit_test(test_tls_system_store),
         cmocka_unit_test(test_tls_resumption),
         cmocka_unit_test(test_tls_junk),
         cmocka_unit_test(test_tls_files),
