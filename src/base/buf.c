@@ -7,7 +7,7 @@
 
 #include "mem.h"
 
-enum { BUF_MIN_CAP = 256 };
+enum { BUF_MIN_CAP = 256, BUF_DOUBLE_BYTES = 16 * 1024 };
 
 void buf_init(struct buf *b, size_t limit_bytes)
 {
@@ -45,8 +45,8 @@ char *buf_reserve(struct buf *b, size_t n)
         memmove(b->p, b->p + b->from, len); /* half or more is consumed: slide */
     } else {
         size_t cap = b->cap < BUF_MIN_CAP ? BUF_MIN_CAP : b->cap;
-        while (cap < len + n)
-            cap *= 2;
+        while (cap < len + n) /* long ones grow by half: queues of stalled clients are such */
+            cap += cap < BUF_DOUBLE_BYTES ? cap : cap / 2;
         char *p = mem_alloc(cap);
         if (len > 0)
             memcpy(p, b->p + b->from, len);

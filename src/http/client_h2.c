@@ -211,12 +211,14 @@ static void on_reply_head(void *ctx, struct h2_stream *s, const struct http_head
 static void on_reply_body(void *ctx, struct h2_stream *s, struct str bytes)
 {
     struct exchange *x = exchange_of(ctx, s);
-    if (x && x->paused)
-        x->unread_bytes += bytes.n;
-    else /* before the callback, which may end the stream */
+    if (!x) {
         h2_consume(s, bytes.n);
-    if (x)
-        x->handler->on_body(x->ctx, bytes);
+        return;
+    }
+    x->unread_bytes += bytes.n;
+    x->handler->on_body(x->ctx, bytes);
+    if (x->stream && !x->paused) /* it neither ended nor paused the exchange, which lives on */
+        consume_unread(x);       /* until the end of the turn in any case */
 }
 
 static void on_reply_end(void *ctx, struct h2_stream *s)
@@ -382,6 +384,14 @@ static void pause_reading(struct exchange *x)
 static void resume_reading(struct exchange *x)
 {
     consume_unread(x);
+    queue_pump(x->conn);
+}
+
+static void widen(struct exchange *x)
+{
+    if (!x->stream)
+        return;
+    h2_widen(x->stream);
     queue_pump(x->conn);
 }
 

@@ -319,6 +319,15 @@ void h2_consume(struct h2_stream *s, size_t n)
     must(e == 0);
 }
 
+void h2_widen(struct h2_stream *s)
+{
+    if (s->muted || s->remote_ended)
+        return;
+    int e = nghttp2_session_set_local_window_size(s->conn->session, NGHTTP2_FLAG_NONE, s->id,
+                                                  H2_WINDOW_BYTES);
+    must(e == 0);
+}
+
 /* --- the connection --- */
 
 void h2_ping(struct h2 *c)

@@ -11,10 +11,11 @@
  *              for every stream for which on_head() or on_refused() came (server) or that
  *              h2_submit_request() returned (client).
  *   Flow       received bytes count as unread until h2_consume(); windows of
- *              256 KiB a stream open only then.  The connection's window, 16 times
- *              that, opens with the streams' (server: it bounds what one client can
- *              leave with us), or as bytes arrive (client: one slow reader must not
- *              stop the others that share the connection).  Bytes queued with
+ *              a stream open only then: 256 KiB, but of a reply 24 KiB until
+ *              h2_widen(), so that many slow readers hold little.  The connection's
+ *              window, 4 MiB, opens with the streams' (server: it bounds what one
+ *              client can leave with us), or as bytes arrive (client: one slow reader
+ *              must not stop the others that share the connection).  Bytes queued with
  *              h2_write() are sent as windows allow; h2_queued() says how many
  *              wait; on_drain() comes when it falls to H2_LOW_BYTES or below after having
  *              been above H2_HIGH_BYTES.
@@ -49,7 +50,11 @@
 #include "refusal.h"
 #include "str.h"
 
-enum { H2_HIGH_BYTES = 256 * 1024, H2_LOW_BYTES = 64 * 1024 };
+enum {
+    H2_HIGH_BYTES = 8 * 1024,
+    H2_LOW_BYTES = 4 * 1024,
+    H2_WINDOW_BYTES = 256 * 1024, /* of a stream */
+};
 
 /* RFC 9113 section 7 */
 enum h2_error {
@@ -145,6 +150,7 @@ bool h2_is_blocked(const struct h2_stream *s);
  * H2_NO_ERROR a reply that was ended is still sent whole (rfc9113,s8.1). */
 void h2_reset(struct h2_stream *s, enum h2_error error);
 void h2_consume(struct h2_stream *s, size_t n); /* received bytes that were dealt with */
+void h2_widen(struct h2_stream *s);             /* a reply that is long: 256 KiB from now on */
 void h2_goaway(struct h2 *c);                   /* no new streams; open ones finish */
 /* server: says that h2_goaway() will follow, and does it when the client has surely read that
  * (its answer to a PING); until then new streams are taken on (rfc9113,s6.8). */

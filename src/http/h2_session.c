@@ -16,8 +16,8 @@ enum {
     HEADER_PIECES_MAX = (CONTINUATIONS_MAX + 1) * 9,
     BOMB_FACTOR = 2, /* a block so many times over the limit is no mistake */
     INTERIM_MAX = 8,
-    WINDOW_BYTES = 256 * 1024,
-    CONN_WINDOWS = 16,
+    REPLY_WINDOW_BYTES = 24 * 1024, /* until h2_widen() */
+    CONN_WINDOW_BYTES = 4 * 1024 * 1024,
     SEND_HEADER_BYTES_MAX = 1024 * 1024,
 };
 
@@ -457,15 +457,14 @@ static void submit_settings(struct h2 *c)
 {
     bool server = c->role == H2_SERVER;
     nghttp2_settings_entry v[] = {
-        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES },
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, server ? H2_WINDOW_BYTES : REPLY_WINDOW_BYTES },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->limits->header_bytes },
         { server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
           server ? c->limits->streams_max : 0 },
     };
     int e = nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, v, ARRAY_LEN(v));
     must(e == 0);
-    e = nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
-                                              WINDOW_BYTES * CONN_WINDOWS);
+    e = nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, CONN_WINDOW_BYTES);
     must(e == 0);
 }
 

@@ -32,7 +32,7 @@
  *              on_ready()).
  *   Reply      body bytes come as they are read; exchange_pause() stops them (HTTP/1: the
  *              socket; HTTP/2: the stream's window).  What has been read or is
- *              under way still comes: up to 64 KiB, or the window.
+ *              under way still comes: up to 16 KiB, or the window.
  *   Timeouts   the connect limit only; the caller watches for the rest.
  */
 #ifndef POOL_H
@@ -109,6 +109,8 @@ size_t exchange_queued(const struct exchange *x);
 void exchange_cancel(struct exchange *x);
 void exchange_pause(struct exchange *x);
 void exchange_resume(struct exchange *x);
+/* Much is to come, and fast: an HTTP/2 window of 256 KiB instead of 24. */
+void exchange_widen(struct exchange *x);
 
 struct str exchange_remote(const struct exchange *x); /* "address:port"; empty before on_ready */
 int exchange_major(const struct exchange *x);         /* 1, 2; 0 before on_ready */

@@ -171,6 +171,7 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
         return;
     }
     c->conn = conn;
+    conn_limit_reads(conn, POOL_READ_BYTES);
     c->serial = ++c->pool->serial;
     struct str remote = str_slice(conn_remote(conn), 0, sizeof(c->remote));
     c->remote_n = remote.n;

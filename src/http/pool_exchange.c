@@ -211,6 +211,12 @@ void exchange_resume(struct exchange *x)
         x->conn->ops->resume(x);
 }
 
+void exchange_widen(struct exchange *x)
+{
+    if (exchange_running(x))
+        x->conn->ops->widen(x);
+}
+
 struct str exchange_remote(const struct exchange *x)
 {
     if (x->conn)

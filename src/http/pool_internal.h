@@ -33,6 +33,7 @@
 #include "tls.h"
 
 enum {
+    POOL_READ_BYTES = 16 * 1024,   /* what a client that stalls leaves with us beyond its queue */
     POOL_PIECE_BYTES = 64 * 1024,  /* whole bodies go out in such pieces */
     POOL_HEAD_BYTES = 4096 * 1024, /* a request head; MAX_HEADER_BYTES is at most a quarter */
     POOL_REPLY_FIELDS_MAX = 500,   /* header fields of a reply */
@@ -67,6 +68,7 @@ struct client_ops {
     void (*cancel)(struct exchange *x);
     void (*pause)(struct exchange *x);
     void (*resume)(struct exchange *x);
+    void (*widen)(struct exchange *x);
 };
 
 extern const struct client_ops client_h1, client_h2;
@@ -76,7 +78,7 @@ extern const struct client_ops client_h1, client_h2;
     {                                                                                              \
         .major = (number), .open = open_client, .free = free_client, .room = room, .start = start, \
         .write = write_body, .write_end = write_end, .queued = queued, .cancel = cancel,           \
-        .pause = pause_reading, .resume = resume_reading, .goodbye = (last_words),                 \
+        .pause = pause_reading, .resume = resume_reading, .widen = widen, .goodbye = (last_words), \
     }
 
 struct pool_conn {

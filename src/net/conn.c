@@ -32,6 +32,7 @@
 enum {
     READS_PER_TURN = 4,
     LINGER_BYTES_MAX = 64 * 1024,
+    WINDOW_AFTER_BYTES = 1024 * 1024,     /* read; before, the kernel's window is small by itself */
     REMOTE_BYTES = INET6_ADDRSTRLEN + 10, /* "[address]:65535" */
 };
 
@@ -60,6 +61,7 @@ struct conn {
     void *ctx;
     int64_t last_write_ns, linger_ms;
     size_t discarded_bytes; /* while lingering */
+    size_t read_bytes_max, read_bytes;
     enum conn_state state;
     enum conn_reading reading;
     int events; /* what the poll handle waits for */
@@ -102,19 +104,28 @@ static void read_again(struct conn *c)
         timeout_set(c->loop, &c->timer, 0);
 }
 
+static void count_read(struct conn *c, size_t n)
+{
+    bool before = c->read_bytes >= WINDOW_AFTER_BYTES;
+    c->read_bytes += n;
+    if (!before && c->read_bytes >= WINDOW_AFTER_BYTES)
+        wire_bound_window(&c->wire);
+}
+
 /* True when there may be more. */
 static bool read_some(struct conn *c)
 {
     for (int i = 0; i < READS_PER_TURN; i++) {
         if (c->state != CONN_OPEN || c->reading == CONN_READ_ENDED || c->paused != 0)
             return false;
-        ssize_t n = wire_read(&c->wire, c->loop->scratch, LOOP_SCRATCH_BYTES);
+        ssize_t n = wire_read(&c->wire, c->loop->scratch, c->read_bytes_max);
         if (n == -EAGAIN)
             return false;
         if (n <= 0) {
             end(c, n < 0 ? (int)n : c->socket_error);
             return false;
         }
+        count_read(c, (size_t)n);
         c->handler->on_read(c->ctx, (struct str){ c->loop->scratch, (size_t)n });
         if (c->wire.read_dry)
             return false; /* most likely empty; epoll says so if not */
@@ -408,6 +419,7 @@ struct conn *conn_new(struct loop *l, int fd, SSL *ssl, const struct conn_handle
     c->loop = l;
     c->handler = h;
     c->ctx = ctx;
+    c->read_bytes_max = LOOP_SCRATCH_BYTES;
     c->last_write_ns = loop_now_ns(l);
     l->flush = flush_at_end_of_turn;
     list_init(&c->dirty);
@@ -451,6 +463,13 @@ void conn_set_handler(struct conn *c, const struct conn_handler *h, void *ctx)
 void conn_wipe_writes(struct conn *c)
 {
     c->out.wiped = true;
+}
+
+void conn_limit_reads(struct conn *c, size_t bytes)
+{
+    must(bytes > 0);
+    must(bytes <= LOOP_SCRATCH_BYTES);
+    c->read_bytes_max = bytes;
 }
 
 static bool may_write(const struct conn *c)

@@ -4,8 +4,9 @@
  * Contract
  *   Reading    on_read() gets bytes as they come; they die when it returns.
  *              Paused while any pause reason is set: nothing is read then, so
- *              the kernel's window closes.  At most 4 reads of 64 KiB per
- *              loop turn.
+ *              the kernel's window closes: what it holds is bounded once a conn has
+ *              been read a lot.  At most 4 reads of 64 KiB, or of what
+ *              conn_limit_reads() says, per loop turn.
  *   Writing    conn_write() copies and never blocks.  Bytes leave at the end of
  *              the loop turn, in one system call where possible.  The queue is
  *              the caller's to bound: look at conn_queued(), stop above a high
@@ -43,8 +44,8 @@
 #include "str.h"
 
 enum {
-    CONN_HIGH_BYTES = 256 * 1024,
-    CONN_LOW_BYTES = 64 * 1024,
+    CONN_HIGH_BYTES = 8 * 1024,
+    CONN_LOW_BYTES = 4 * 1024,
     CONN_DRAIN_STALL_MS = 30 * 1000,
 };
 
@@ -78,6 +79,10 @@ void conn_start_tls(struct conn *c, SSL *ssl);
 
 /* What is written from now on holds keys: its memory is zeroed before it is freed. */
 void conn_wipe_writes(struct conn *c);
+
+/* What one read gives at most.  Who queues it elsewhere before it can say "stop" holds as much. */
+void conn_limit_reads(struct conn *c, size_t bytes);
+
 void conn_write(struct conn *c, struct str bytes);
 /* The same for a buf, which is empty afterwards: its memory becomes the queue's where it can. */
 void conn_write_buf(struct conn *c, struct buf *bytes);

@@ -14,6 +14,7 @@
 enum {
     RECORD_BYTES_MAX = 16 * 1024,
     ERROR_TEXT_BYTES_MAX = 512,
+    WINDOW_BYTES_MAX = 3 * 1024 * 1024, /* the kernel doubles it for its own needs */
 };
 
 void wire_init(struct wire *w, int fd, SSL *ssl)
@@ -198,6 +199,20 @@ ssize_t wire_discard(struct wire *w, char *scratch, size_t cap)
 {
     ssize_t n = recv(w->fd, scratch, cap, MSG_DONTWAIT);
     return n < 0 ? -errno : n;
+}
+
+void wire_bound_window(const struct wire *w)
+{
+    int want = WINDOW_BYTES_MAX, got = 0;
+    socklen_t n = sizeof(got);
+    /* Comfort: without it the machine's own bound holds. */
+    (void)setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &want, sizeof(want));
+    (void)getsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &got, &n);
+#ifdef SO_BUF_LOCK
+    int unlock = 0;
+    if (got < want) /* net.core.rmem_max is small: the kernel shall choose again */
+        (void)setsockopt(w->fd, SOL_SOCKET, SO_BUF_LOCK, &unlock, sizeof(unlock));
+#endif
 }
 
 void wire_close(struct wire *w, bool orderly, bool reset)

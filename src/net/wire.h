@@ -43,6 +43,10 @@ bool wire_has_pending(const struct wire *w); /* bytes the kernel no longer shows
 void wire_finish(struct wire *w);
 ssize_t wire_discard(struct wire *w, char *scratch, size_t cap) MUST_CHECK;
 
+/* The kernel keeps at most 6 MiB for a reader that pauses: what Linux allows by default, where
+ * the machine's settings allow more. */
+void wire_bound_window(const struct wire *w);
+
 /* orderly: a complete stream was written, so TLS may say so. */
 void wire_close(struct wire *w, bool orderly, bool reset);
 int wire_socket_error(const struct wire *w); /* SO_ERROR as -errno, or 0 */

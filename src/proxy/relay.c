@@ -109,6 +109,8 @@ static size_t hold_limit(const struct request *r)
 static void pass_event_piece(struct request *r, struct str bytes)
 {
     struct relay *y = r->relay;
+    if (!y->in_pieces && r->exchange != NULL)
+        exchange_widen(r->exchange);
     y->in_pieces = true;
     y->last_in_ns = clock_mono_ns();
     relay_put(r, bytes);
@@ -444,6 +446,8 @@ void relay_begin(struct request *r, const struct http_head *head)
     y->upstream_status = head->status;
     y->last_in_ns = clock_mono_ns();
     buf_init(&y->capture, capture_limit(r, y->mode, head->status));
+    if (y->mode == RELAY_VERBATIM && r->exchange != NULL)
+        exchange_widen(r->exchange); /* a file, an image */
     struct str id = header(head, S("request-id"));
     if (id.n == 0)
         id = header(head, S("x-request-id"));

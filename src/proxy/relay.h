@@ -8,7 +8,8 @@
  *              RELAY_HOLD_BYTES is passed on in pieces.  A stream in a
  *              content-encoding is decoded.
  *   Pressure   reading from the upstream stops while the client's queue is over
- *              CONN_HIGH_BYTES.
+ *              CONN_HIGH_BYTES, 8 KiB: with what is under way then, a client that stalls
+ *              has at most 64 KiB of ours, but for an event that is held.
  *   Ends       an event stream that ends without its protocol's last event ends with the
  *              protocol's error event (docs/adapters.md section 8.4), or, when that cannot be
  *              put between two events, as a broken connection.

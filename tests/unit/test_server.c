@@ -187,14 +187,14 @@ static void drain_comes_when_the_client_reads(void **state)
     (void)state;
     struct client c;
     struct fixture *f = fixture_open(&c, APP_HOLD);
-    char *piece = mem_zalloc(65536);
+    char *piece = mem_zalloc(4096);
     size_t sent = 0;
 
     client_ask(&c, S("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"));
     begin_reply(f->x[0].s, 200, 64 << 20);
     while (server_queued(f->x[0].s) <= CONN_HIGH_BYTES) {
-        server_write(f->x[0].s, (struct str){ piece, 65536 });
-        sent += 65536;
+        server_write(f->x[0].s, (struct str){ piece, 4096 }); /* below the mark by itself */
+        sent += 4096;
         must(sent < 64 << 20);
         turn(f);
     }
