@@ -279,16 +279,18 @@ def test_answered_here(raw, name):
     assert up.requests == []
 
 
-@pytest.mark.parametrize("data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", b"SSH-2.0-x y z\r\n\r\n",
-                                  b"\x16\x03\x01\x02\x00\x01"],
-                         ids=["spoilt HTTP/2 preface", "another protocol", "TLS hello"])
-def test_what_is_not_http(raw, data):
+@pytest.mark.parametrize("data, reason", [
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", "h2_protocol"),
+    (b"INVALID CONNECTION PREFACE\r\n\r\n", "not_http"), (b"SSH-2.0-x y z\r\n\r\n", "not_http"),
+    (b"\x16\x03\x01\x02\x00\x01", "request_line")],
+    ids=["spoilt end of the HTTP/2 preface", "spoilt HTTP/2 preface", "another protocol", "TLS hello"])
+def test_what_is_not_http(raw, data, reason):
     """Closed; the answer, if any, is one 4xx or GOAWAY."""
     p, up = raw
     with Counted(p) as counted:
         got = replies(p.claude_port, data)
     assert statuses(got) in ([], [400])
-    assert sum(counted.new.values()) == 1
+    assert counted.new == {reason: 1}
     assert up.requests == []
 
 
@@ -503,6 +505,7 @@ def test_http2_to_http1(raw, name):
         h.write(h.post(1, BODY, DOWNGRADES[name]))
         check_refused(h, up)
     assert sum(counted.new.values()) == 1
+    assert set(counted.new) <= {"h2_stream", "field", "host", "content_length", "request_line"}
 
 
 @pytest.mark.parametrize("name", PSEUDO_FAULTS)
