@@ -59,6 +59,11 @@ static int forward_delta(struct convert *c, uint32_t part, struct text text, str
     return forward(c, &ev);
 }
 
+void emit_begin(struct convert *c)
+{
+    c->begun = c->begun || c->client_streams;
+}
+
 /* ---- events ---- */
 
 static int on_start(struct convert *c, const struct chat_event *from)
@@ -150,7 +155,7 @@ static int on_part_start(struct convert *c, const struct chat_event *from)
         p->shape = FLOW_UNWRAP_VALUE;
     f->part_count++;
     f->open_count++;
-    c->begun = c->begun || c->client_streams;
+    emit_begin(c);
     return forward(c, &ev);
 }
 
@@ -228,7 +233,7 @@ static int on_finish(struct convert *c, const struct chat_event *from)
         return E_INTERNAL;
     ev.finish.reason = stop_mended(c, from->finish.reason);
     c->finished = true;
-    c->begun = c->begun || c->client_streams;
+    emit_begin(c);
     return forward(c, &ev);
 }
 

@@ -26,6 +26,8 @@ int emit_text(struct convert *c, uint32_t part, struct str raw_inside, struct st
 int emit_stop(struct convert *c, uint32_t part, const struct chat_proof *proof, bool cut)
     MUST_CHECK; /* proof may be NULL */
 int emit_end(struct convert *c) MUST_CHECK;
+/* Something came that ends the wait of C4.0; parts and the finish do by themselves. */
+void emit_begin(struct convert *c);
 /* The upstream says that it failed. */
 int emit_error(struct convert *c, int status, struct str type, struct str code, struct str message)
     MUST_CHECK;

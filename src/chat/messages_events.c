@@ -424,7 +424,10 @@ static int message_delta(struct convert *c, struct decoder *d, struct json_node 
     int e = start(c, d, NULL);
     if (e == 0)
         e = usage(c, d, member_node(c, root, S("usage")));
-    return e == 0 ? stop_reason(c, d, member_node(c, root, S("delta")), false) : e;
+    if (e == 0)
+        e = stop_reason(c, d, member_node(c, root, S("delta")), false);
+    emit_begin(c); /* the finish itself waits for message_stop: the last reason wins */
+    return e;
 }
 
 static int content_block_start(struct convert *c, struct decoder *d, struct json_node *root)

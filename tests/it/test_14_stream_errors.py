@@ -135,3 +135,63 @@ def test_a_missing_last_marker_is_tolerated(upstream, client):
     assert grammar.check(client, got.stdout) == []
     assert grammar.outcome(client, got.stdout) == ("error" if upstream == "responses"
                                                    else "complete")
+
+
+# ---- C4.0: what is held back until there is content ----
+
+
+def sse(*events):
+    return b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events)
+
+
+def chunk(finish=None, **delta):
+    return {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+RESPONSE = {"id": "resp_1", "object": "response", "status": "in_progress", "output": []}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": ""}
+START = {
+    "messages": sse({"type": "message_start", "message": {"id": "msg_1", "content": []}},
+                    {"type": "ping"}),
+    "chat": sse(chunk(role="assistant", content=""), chunk(role="assistant"), chunk(content=None)),
+    "responses": sse(*({"type": f"response.{kind}", "response": RESPONSE}
+                       for kind in ("created", "queued", "in_progress"))),
+}
+CONTENT = {
+    "messages": {
+        "block": sse({"type": "content_block_start", "index": 0,
+                      "content_block": {"type": "text", "text": ""}}),
+        "finish": sse({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                       "usage": {}})},
+    "chat": {"text": sse(chunk(content="a")), "reasoning": sse(chunk(reasoning_content="a")),
+             "call": sse(chunk(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f"}}])),
+             "finish": sse(chunk("stop"))},
+    "responses": {"item": sse({"type": "response.output_item.added", "output_index": 0,
+                               "item": CALL})},
+}
+BEGUN = [(u, c, what) for u, c in PAIRS for what in CONTENT[u]]
+
+
+@EACH_PAIR
+def test_a_start_is_held_back(upstream, client):
+    """Comments, pings and the start of a reply are no content: the error is a plain reply."""
+    held = b": comment\n\n" + START[upstream] + b"event: keepalive\ndata: {}\n\n: x\n\n"
+    got = convert(upstream, client, held + error_of(upstream, "429") + b"\n\n")
+    assert b"HTTP 429" in got.stderr and json.loads(got.stdout)["error"]["message"] == "Why."
+
+
+@pytest.mark.parametrize("upstream,client,what", BEGUN)
+def test_content_lets_it_go(upstream, client, what):
+    stream = START[upstream] + CONTENT[upstream][what]
+    got = convert(upstream, client, stream + error_of(upstream, "429") + b"\n\n")
+    assert b"HTTP" not in got.stderr
+    assert grammar.check(client, got.stdout) == []
+    assert grammar.outcome(client, got.stdout) == "error"
+
+
+@EACH_PAIR
+def test_nothing_follows_the_terminal_event(upstream, client):
+    """C4.0: what comes behind it, late usage too, is read and ignored."""
+    late = STREAMS[upstream] + STREAMS[upstream] + error_of(upstream, "5xx") + b"\n\n{"
+    plain = convert(upstream, client, STREAMS[upstream]).stdout
+    assert convert(upstream, client, late).stdout == plain
