@@ -131,10 +131,17 @@ def pointer(value, path):
     return True, value
 
 
+WARNING = re.compile("(dropped|clamped|renamed|merged|moved|synthesized|degraded):[A-Za-z0-9_.-]+"
+                     "|more")
+
+
 def warnings_of(stderr):
+    """Of the form of 0.3, whatever the case is about."""
     for line in stderr.splitlines():
         if line.startswith("x-cc-proxy-warning: "):
-            return line.split(": ", 1)[1].split(", ")
+            value = line.split(": ", 1)[1]
+            assert len(value) <= 1024 and all(map(WARNING.fullmatch, value.split(", "))), value
+            return value.split(", ")
     return []
 
 
@@ -184,10 +191,12 @@ def test_golden(case, tmp_path):
     else:
         assert result.returncode == 0, stderr + output
     check_output(case, output)
+    warnings = warnings_of(stderr)
     if "warn" in case:
-        assert sorted(warnings_of(stderr)) == sorted(case["warn"])
+        assert sorted(warnings) == sorted(case["warn"])
     if case.get("kind", "request") == "request":
-        assert run(case, tmp_path).stdout == result.stdout, "the same request, other bytes"
+        again = run(case, tmp_path)
+        assert (again.stdout, again.stderr) == (result.stdout, result.stderr), "not the same twice"
     if case.get("kind") != "stream":
         return
     if "--plain" not in case.get("args", []) and "HTTP" not in stderr:
