@@ -473,7 +473,19 @@ static void test_encode_calls(void **state)
                                                                  "\\\"a\\\":"
                                                                  "\"}")) "," USER(GOT("c",
                                                                                       "\"1\"")) "]"
-                                                                                                "}");
+                                                                                                "} "
+                                                                                                "WA"
+                                                                                                "RN"
+                                                                                                " d"
+                                                                                                "eg"
+                                                                                                "ra"
+                                                                                                "de"
+                                                                                                "d:"
+                                                                                                "ar"
+                                                                                                "gu"
+                                                                                                "me"
+                                                                                                "nt"
+                                                                                                "s");
 }
 
 #define TOOL_IN "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":null}}"

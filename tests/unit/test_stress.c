@@ -25,6 +25,8 @@ static void on_refused(void *ctx, const struct server_refusal *why, struct arena
     (void)a;
     (void)headers;
     (void)body;
+    if (why->reason == REFUSAL_TLS)
+        return; /* a client that left within its handshake */
     fail_msg("a request was refused: %s " STR_FMT, refusal_row(why->reason)->label,
              STR_ARG(why->text));
 }
