@@ -167,14 +167,6 @@ static void put(struct h2_fields *f, struct str name, struct str value, uint8_t 
                                  .flags = flags };
 }
 
-static bool is_lower(struct str name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (name.p[i] >= 'A' && name.p[i] <= 'Z')
-            return false;
-    return true;
-}
-
 static bool is_secret(struct str name)
 {
     return str_eq(name, S("authorization")) || str_eq(name, S("x-api-key")) ||
@@ -186,8 +178,8 @@ static void put_headers(struct h2_fields *f, const struct http_headers *headers,
 {
     for (size_t i = 0; i < headers->n; i++) {
         const struct http_header *h = &headers->v[i];
-        if (http_is_hop(h->name) || str_eq(h->name, S("host")) || !http_name_ok(h->name) ||
-            !is_lower(h->name) || !http_value_ok(h->value))
+        if (http_is_hop(h->name) || str_eq(h->name, S("host")) || !http_lower_name_ok(h->name) ||
+            !http_value_ok(h->value))
             continue;
         if (!with_length && str_eq(h->name, S("content-length")))
             continue;

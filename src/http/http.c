@@ -220,19 +220,33 @@ static bool is_one_of(char c, const char *set)
     return c != '\0' && strchr(set, c) != NULL;
 }
 
-/* A bit for each byte below 128 that may stand in a token (RFC 9110 section 5.6.2). */
-static const uint64_t token_bytes[2] = { UINT64_C(0x03ff6cfa00000000),
-                                         UINT64_C(0x57ffffffc7fffffe) };
+/* What a byte is in a token (RFC 9110 section 5.6.2): nothing, part of it, a capital. */
+static const unsigned char token_bytes[256] = {
+    [0x20] = 0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0, /* !"#$%&'()*+,-./ */
+    [0x30] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, /* 0 to 9 */
+    [0x40] = 0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* @, A to O */
+    [0x50] = 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 1, 1, /* P to Z, [\]^_ */
+    [0x60] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* `, a to o */
+    [0x70] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, /* p to z, {|}~ */
+};
 
 static bool is_token(unsigned char c)
 {
-    return c < 128 && (token_bytes[c / 64] >> c % 64 & 1) != 0;
+    return token_bytes[c] != 0;
 }
 
 bool http_name_ok(struct str name)
 {
     for (size_t i = 0; i < name.n; i++)
         if (!is_token((unsigned char)name.p[i]))
+            return false;
+    return name.n > 0;
+}
+
+bool http_lower_name_ok(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (token_bytes[(unsigned char)name.p[i]] != 1)
             return false;
     return name.n > 0;
 }

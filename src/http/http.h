@@ -63,7 +63,8 @@ bool http_is_no_trailer(struct str lower_name);
 bool http_is_hop(struct str lower_name);
 /* A legal field value: no CR, LF, NUL or other control byte but tab. */
 bool http_value_ok(struct str value);
-bool http_name_ok(struct str name); /* a token, RFC 9110 section 5.6.2 */
+bool http_name_ok(struct str name);       /* a token, RFC 9110 section 5.6.2 */
+bool http_lower_name_ok(struct str name); /* the same, without capitals */
 /* host [":" port], no userinfo; IPv6 in brackets; not empty. */
 bool http_authority_ok(struct str authority);
 /* Origin form ("/path?query"), or "*": visible ASCII without '#', no %00 in the path. */

@@ -3,6 +3,8 @@
  */
 #include "unit.h"
 
+#include <string.h>
+
 #include <errno.h>
 
 #include "http.h"
@@ -107,6 +109,16 @@ static void targets(void **state)
 static void small_checks(void **state)
 {
     (void)state;
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+    for (int c = 0; c < 256; c++) {
+        const char byte = (char)c;
+        bool lower = c != 0 && strchr(token, c) != NULL, upper = c >= 'A' && c <= 'Z';
+        assert_int_equal(http_name_ok((struct str){ &byte, 1 }), lower || upper);
+        assert_int_equal(http_lower_name_ok((struct str){ &byte, 1 }), lower);
+    }
+    assert_true(http_lower_name_ok(S("x_a-1")));
+    assert_false(http_lower_name_ok(S("x_A-1")));
+    assert_false(http_lower_name_ok(S("")));
     assert_true(http_name_ok(S("x_A-1")));
     assert_false(http_name_ok(S("")));
     assert_false(http_name_ok(S("x@y")));
