@@ -1,6 +1,7 @@
 #include "upstream.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "url.h"
 
@@ -98,6 +99,14 @@ static int parse_base_url(struct str text, struct url *ret_url, bool *ret_https,
     return 0;
 }
 
+/* A model that was asked for, and what it takes.  Where it stands follows from its name, so a
+ * client that makes up names costs others time only. */
+struct upstream_model {
+    char name[64];
+    size_t name_n; /* 0: a free place */
+    struct profile profile;
+};
+
 int upstream_open(struct upstream *u, const struct upstream_settings *settings,
                   const struct config *config, struct arena *a, struct pool *pool,
                   struct upstream_fault *ret_fault)
@@ -122,6 +131,7 @@ int upstream_open(struct upstream *u, const struct upstream_settings *settings,
         .authority = shown ? arena_printf(a, STR_FMT ":%u", STR_ARG(host), url.port) : host,
         .prefix = without_v1(url.path),
         .key = arena_str(a, settings->key),
+        .models = arena_new(a, struct upstream_model, UPSTREAM_MODELS),
     };
     u->base_url = arena_printf(a, STR_FMT "://" STR_FMT STR_FMT, STR_ARG(u->scheme),
                                STR_ARG(u->authority), STR_ARG(u->prefix));
@@ -164,12 +174,35 @@ int upstream_init(struct upstream *u, enum service service, const struct config 
     return e;
 }
 
-void upstream_profile(const struct upstream *u, struct str model, struct profile *ret)
+static struct upstream_model *place_of(const struct upstream *u, struct str model)
+{
+    unsigned hash = 0;
+    for (size_t i = 0; i < model.n; i++)
+        hash = hash * 31 + (unsigned char)model.p[i];
+    return &u->models[hash % UPSTREAM_MODELS];
+}
+
+static void resolve(const struct upstream *u, struct str model, struct profile *ret)
 {
     struct buf why CLEANUP(buf_done);
     buf_init(&why, 1024);
     const struct upstream_profile *p = &u->profile;
     must(profile_resolve(ret, p->name, u->host, model, p->overrides, p->override_count, &why) == 0);
+}
+
+void upstream_profile(const struct upstream *u, struct str model, struct profile *ret)
+{
+    struct upstream_model *m = place_of(u, model);
+    if (model.n == 0 || model.n > sizeof(m->name)) {
+        resolve(u, model, ret);
+        return;
+    }
+    if (!str_eq((struct str){ m->name, m->name_n }, model)) {
+        resolve(u, model, &m->profile);
+        memcpy(m->name, model.p, model.n);
+        m->name_n = model.n;
+    }
+    *ret = m->profile;
 }
 
 int upstream_protocols(struct str list, enum protocol *ret_first, unsigned *ret_set)

@@ -34,6 +34,8 @@ struct upstream_profile {
     size_t override_count;
 };
 
+struct upstream_model;
+
 struct upstream {
     struct str name;        /* "claude", "codex", or of CONFIG_FILE */
     enum service service;   /* whose vendor's protocol it speaks */
@@ -48,7 +50,10 @@ struct upstream {
     struct str prefix;    /* path before /v1; may be empty */
     struct str key;       /* server key; empty: the client's */
     struct origin *origin;
+    struct upstream_model *models; /* UPSTREAM_MODELS whose profiles are known */
 };
+
+enum { UPSTREAM_MODELS = 8 };
 
 struct upstream_settings {
     struct str name, base_url, key;

@@ -167,6 +167,47 @@ static void an_upstream_has_what_the_file_gives_it(void **state)
     assert_null(upstreams_find(rig.set, S("default")));
 }
 
+/* Goal: a model's profile is its own, however many are asked for and in whatever order. */
+static void profiles_of_models_are_not_mixed_up(void **state)
+{
+    static const char *const models[] = {
+        "claude-opus-4-8",
+        "claude-sonnet-4-5",
+        "claude-haiku-4-5",
+        "claude-3-5-sonnet-latest",
+        "claude-3-opus",
+        "gpt-5",
+        "gpt-4o",
+        "o3-mini",
+        "deepseek-chat",
+        "qwen3-32b",
+        "x",
+        "",
+        "a/claude-opus-4-8",
+        "a-name-of-more-than-sixty-four-bytes-which-is-never-kept-claude-opus-4-8",
+    };
+    (void)state;
+    accepted(example);
+    const struct upstream *u = upstreams_find(rig.set, S("claude"));
+    for (size_t i = 0; i < 3 * ARRAY_LEN(models); i++) {
+        struct str model = str_of(models[i * 5 % ARRAY_LEN(models)]);
+        struct profile got, want;
+        for (int twice = 0; twice < 2; twice++) {
+            upstream_profile(u, model, &got);
+            assert_int_equal(profile_resolve(&want, u->profile.name, u->host, model,
+                                             u->profile.overrides, u->profile.override_count,
+                                             &rig.error),
+                             0);
+            assert_str(got.name, want.name);
+            assert_int_equal(got.anthropic_max_tokens, want.anthropic_max_tokens);
+            assert_int_equal(got.anthropic_effort, want.anthropic_effort);
+            assert_int_equal(got.anthropic_thinking, want.anthropic_thinking);
+            assert_int_equal(got.openai_effort, want.openai_effort);
+            assert_int_equal(got.chat_max_completion_tokens, want.chat_max_completion_tokens);
+        }
+    }
+}
+
 static void upstreams_may_stand_behind_their_routes(void **state)
 {
     (void)state;
@@ -425,6 +466,7 @@ int main(void)
         TEST(without_a_file_nothing_changes),
         TEST(the_first_row_that_fits_wins),
         TEST(an_upstream_has_what_the_file_gives_it),
+        TEST(profiles_of_models_are_not_mixed_up),
         TEST(upstreams_may_stand_behind_their_routes),
         TEST(mistakes_are_named_with_their_place),
         TEST(bad_yaml_is_named_with_its_place),
