@@ -22,8 +22,10 @@ static void head_out(struct request *r, int status, struct str type, int64_t bod
     request_reply_head(r, status, upstream, type, body_bytes);
 }
 
-static void take_usage(struct request *r)
+void relay_convert_usage(struct request *r)
 {
+    if (r->relay->mode != RELAY_CONVERT)
+        return;
     const struct event_usage *from = convert_usage(r->convert);
     r->relay->watch.usage = (struct usage){
         .input_tokens = from->prompt,
@@ -49,7 +51,7 @@ static void note_failure(struct request *r, const char *told)
 /* The whole answer is with the client. */
 static void end_client(struct request *r)
 {
-    take_usage(r);
+    relay_convert_usage(r);
     r->relay->watch.end = WATCH_ENDED;
     if (convert_failure(r->convert) != NULL)
         note_failure(r, "upstream_error_event");
@@ -263,9 +265,10 @@ static int64_t ping(struct request *r, int64_t now_ns)
 {
     struct relay *y = r->relay;
     int64_t ping_ns = r->worker->config->stream_ping_ms * NS_PER_MS;
-    bool open = r->status != 0 && r->stream != NULL && convert_client_streams(r->convert);
-    if (!open || ping_ns == 0)
+    if (r->stream == NULL || ping_ns == 0 || !convert_client_streams(r->convert))
         return 0;
+    if (r->status == 0) /* what is held may begin before anything else makes us look again */
+        return now_ns + ping_ns;
     if (!y->paused && now_ns >= y->last_out_ns + ping_ns) {
         relay_put(r, reply_ping(r->route.protocol, convert_created(r->convert)));
         y->last_out_ns = now_ns;

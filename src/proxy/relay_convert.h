@@ -27,6 +27,8 @@ bool relay_convert_is_over(const struct request *r);
 void relay_convert_open(struct request *r);
 /* The reply broke for request->err: gives the client its error ending when it has begun. */
 void relay_convert_fail(struct request *r);
+/* For counters and the log: what is known of the usage. */
+void relay_convert_usage(struct request *r);
 /* As relay_tick(). */
 int64_t relay_convert_tick(struct request *r, int64_t now_ns);
 

@@ -13,6 +13,7 @@
 #include "mem.h"
 #include "models.h"
 #include "relay.h"
+#include "relay_convert.h"
 #include "reply.h"
 #include "request_body.h"
 #include "request_convert.h"
@@ -616,6 +617,8 @@ static enum next step_done(struct request *r)
         models_forget(r);
     timeout_clear(&r->worker->loop, &r->tick);
     list_remove(&r->link);
+    if (r->convert != NULL && r->relay != NULL)
+        relay_convert_usage(r); /* so far, when the client has left */
     count_done(r);
     request_log_done(r);
     loop_defer(&r->worker->loop, free_request, r);

@@ -329,8 +329,9 @@ def test_one_byte_dribble_costs_linear_time(scripted_only, client):
             costs.append((cpu_s(proxy) - before) / len(raw))
         per_byte[size] = min(costs)
     print({n: f"{1e6 * v:.2f} us" for n, v in per_byte.items()})
-    assert per_byte[120000] < 1.5 * per_byte[30000]  # a rescan of all would be 4 times as much
-    assert per_byte[120000] < 20e-6
+    # Several bytes in one read make some runs cheaper; rescans would make the last the dearest.
+    assert max(per_byte.values()) <= 5e-6
+    assert per_byte[120000] < 2 * max(per_byte[30000], per_byte[60000])
 
 
 # --- long ---
