@@ -2,7 +2,7 @@
 """Many streams at once through one worker: are they exact, and what do they cost?
 
     bench/load.py streams [--streams 1000] [--tokens 100] [--tps 20] [--tls]
-    bench/load.py idle    [--streams 1000]        memory that an open, silent stream takes
+    bench/load.py idle    [--streams 1000]        what an open, silent stream takes (up to 9500)
     bench/load.py cancel  [--rounds 200]          from a client's close to the upstream's
 
 Clients speak HTTP/1.1 over raw sockets; the upstream is `cc-proxy mock` in a process of its own,
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/it"))
 from proxy import Proxy, Simulator  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
+IDLE_S = 30  # two keep-alives
 NAME = "stream-{:05d}"  # in the question, hence in the answer: of one length, cut alike
 ID = re.compile(rb"msg_[0-9a-f]+")
 
@@ -158,18 +159,40 @@ async def measure_streams(proxy, n, tokens, tps):
     }
 
 
+async def new_requests(port, n=200):
+    """Milliseconds of short streams, one after the other, sorted."""
+    took = []
+    for _ in range(n):
+        client, = await connect(port, 1, x_mock_tokens=2)
+        await client.over
+        took.append(1e3 * (time.monotonic() - client.began))
+        assert events(client.parts)
+    return sorted(took)
+
+
 async def measure_idle(proxy, n):
+    before = await new_requests(proxy.claude_port)
     usage = Usage(proxy)
-    clients = await connect(proxy.claude_port, n, x_mock_fault="stall")
-    await asyncio.gather(*(c.first for c in clients))
+    clients = []
+    while len(clients) < n:
+        some = await connect(proxy.claude_port, min(500, n - len(clients)), x_mock_fault="stall")
+        await asyncio.gather(*(c.first for c in some))
+        clients += some
     await asyncio.sleep(2.5)  # the few events before the silence; what is free goes back
     heap, rss = usage.heap(), usage.rss()
+    cpu = usage.cpu()
+    await asyncio.sleep(IDLE_S)
+    cpu = usage.cpu() - cpu
+    among = await new_requests(proxy.claude_port)
     open_ = sum(not c.over.done() for c in clients)
     for c in clients:
         c.transport.abort()
     return {"streams": n, "wrong_streams": n - open_,
             "heap_kib_per_stream": round((heap - usage.heap_before) / n, 1),
-            "rss_idle_kib": usage.rss_before, "rss_kib": rss}
+            "rss_idle_kib": usage.rss_before, "rss_kib": rss,
+            "cpu_percent_idle": round(100 * cpu / IDLE_S, 2),
+            "request_ms_p50_before": round(before[100], 2), "request_ms_p50": round(among[100], 2),
+            "request_ms_p99_before": round(before[197], 2), "request_ms_p99": round(among[197], 2)}
 
 
 class Silent:
@@ -233,7 +256,7 @@ def with_proxy(measure, *args, tls=False):
             pair = certificate(folder) if tls else None
             sim = Simulator(tls=pair)
             more = {"UPSTREAM_CA_FILE": pair[0]} if tls else {}
-            with Proxy(ANTHROPIC_BASE_URL=sim.url, HTTP_MAX_CONNECTIONS=2000, wait=False,
+            with Proxy(ANTHROPIC_BASE_URL=sim.url, HTTP_MAX_CONNECTIONS=10000, wait=False,
                        **more) as proxy:
                 proxy.wait_ready()
                 return asyncio.run(measure(proxy, *args))
