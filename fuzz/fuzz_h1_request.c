@@ -53,6 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int e = feed_in_steps(&whole, bytes, bytes.n);
     int e2 = feed_in_steps(&cut, bytes, 1 + (data[0] & 63));
     must(e == 0 || h1_error_text(&whole.c)[0] != '\0');
+    must(e == 0 || e == E_CLIENT_GONE || refusal_row(h1_refusal(&whole.c))->err == e);
+    struct str method, target;
+    h1_asked(&whole.c, &method, &target);
+    must(method.n + target.n <= bytes.n);
     if (!h1_log_limited(&whole) && !h1_log_limited(&cut)) {
         must(e2 == e);
         must(str_eq(buf_str(&whole.out), buf_str(&cut.out)));

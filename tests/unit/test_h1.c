@@ -85,6 +85,8 @@ static void check_row(enum h1_role role, const struct row *row)
         assert_str(buf_str(&whole.out), str_of(row->out));
     if (e < 0) {
         assert_true(h1_error_text(&whole.c)[0] != '\0');
+        if (role == H1_SERVER && e != E_CLIENT_GONE) /* each refusal has its reason */
+            assert_int_equal(refusal_row(h1_refusal(&whole.c))->err, e);
         assert_int_equal(h1_feed(&whole.c, S("x")), e); /* sticky */
     }
     for (size_t cut = 1; cut <= row->bytes.n; cut++) {
