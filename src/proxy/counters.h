@@ -17,7 +17,7 @@
 #include "must.h"
 #include "refusal.h"
 
-enum { COUNTERS_SLOTS_MAX = 128 };
+enum { COUNTERS_SLOTS_MAX = 512 };
 
 struct counters {
 #define COUNTER(field, ...) int64_t field;
