@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them.  The builds themselves are CMake's.
 .DEFAULT_GOAL := build
-.PHONY: help build run test asan fuzz bench lint fmt install clean
+.PHONY: help build run test asan fuzz bench lint fmt sbom reproducible install clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -12,7 +12,7 @@ build/release/build.ninja:
 	$(CONFIGURE) release -DCCP_TESTS=OFF -DCCP_WERROR=OFF
 
 help: ## these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: build/release/build.ninja ## build build/release/cc-proxy
 	@cmake --build build/release --target cc-proxy
@@ -45,6 +45,13 @@ lint: ## style, format, static analysis, and a clang build
 
 fmt: ## format the C files
 	clang-format-14 -i $$(find src tests fuzz bench -name '*.[ch]')
+
+sbom: build ## what the binary is made of: SPDX, into build/cc-proxy.spdx.json
+	@tools/sbom build/release/cc-proxy > build/cc-proxy.spdx.json
+	@echo build/cc-proxy.spdx.json
+
+reproducible: ## build twice in different folders, compare the binaries
+	@tools/reproducible
 
 install: build ## into PREFIX=/usr/local
 	install -D build/release/cc-proxy $(DESTDIR)$(PREFIX)/bin/cc-proxy

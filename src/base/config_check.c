@@ -79,6 +79,29 @@ int config_check_key(const struct config *c, struct str key_name, struct buf *re
     return e < 0 ? e : check_open_key(c, key_name, "codex", c->codex_host, ret_error);
 }
 
+/* "http://host:port/path" to a host that is not this machine. */
+static bool is_clear_text(struct str url)
+{
+    if (!str_starts_nocase(url, S("http://")))
+        return false;
+    struct str rest = str_slice(url, 7, url.n);
+    struct str host = str_slice(rest, 0, str_index(rest, '/'));
+    if (str_starts(host, S("[")))
+        host = str_slice(host, 0, str_index(host, ']') + 1);
+    else
+        host = str_slice(host, 0, str_index(host, ':'));
+    return !is_loopback(host);
+}
+
+static void warn_of_clear_text(struct config *c, struct str key, const char *key_name,
+                               struct str url, const char *url_name)
+{
+    if (key.n > 0 && is_clear_text(str_trim(url)))
+        buf_addf(&c->warnings,
+                 "warning: %s is sent in clear text: %s is http:// and not this machine\n",
+                 key_name, url_name);
+}
+
 int config_check(struct config *c, struct buf *ret_error)
 {
     if ((c->tls_cert_file.n == 0) != (c->tls_key_file.n == 0)) {
@@ -94,6 +117,10 @@ int config_check(struct config *c, struct buf *ret_error)
         if (c->text[keys[i]][0] != '\0')
             e = config_check_key(c, str_of(config_row(keys[i])->name), ret_error);
     }
+    warn_of_clear_text(c, c->anthropic_api_key, "ANTHROPIC_API_KEY", c->anthropic_base_url,
+                       "ANTHROPIC_BASE_URL");
+    warn_of_clear_text(c, c->openai_api_key, "OPENAI_API_KEY", c->openai_base_url,
+                       "OPENAI_BASE_URL");
     return e;
 }
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from proxy import BINARY, SANITIZED, Proxy, environment, run, until
+from proxy import BINARY, SANITIZED, Proxy, Simulator, environment, run, until
 from wire import Client
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -182,3 +182,18 @@ def test_a_port_of_a_new_configuration_can_be_reached(sim, tmp_path):
         p.kill(signal.SIGHUP)
         p.wait_reload()
         assert serves(p)
+
+
+def test_the_system_s_authorities_are_found_from_within(certificates, tmp_path):
+    """OpenSSL looks them up one by one, when a connection needs them: in the sandbox."""
+    name = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", certificates.ca],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    for folder, there in (("with", True), ("without", False)):
+        (tmp_path / folder).mkdir()
+        if there:
+            (tmp_path / folder / f"{name}.0").write_bytes(Path(certificates.ca).read_bytes())
+        upstream = Simulator(tls=certificates.pair, ca=certificates.ca)
+        with Proxy(ANTHROPIC_BASE_URL=upstream.url,
+                   env={"SSL_CERT_DIR": str(tmp_path / folder), "SSL_CERT_FILE": "/no/file"}) as p:
+            assert serves(p) == there
+        upstream.stop()

@@ -290,6 +290,33 @@ static void an_open_server_key_is_refused(void **state)
     }
 }
 
+/* Goal: reliability.md section 8, a server key goes over TLS; else the operator is told. */
+static void a_key_in_clear_text_is_warned_about(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool warned;
+    } cases[] = {
+        { "https://a.example", false },    { "http://a.example", true },
+        { "HTTP://10.0.0.1:80/v1", true }, { "http://127.0.0.1:9/x", false },
+        { "http://localhost", false },     { "http://[::1]:9/", false },
+        { "http://[2001:db8::1]/", true }, { "http://127.0.0.1.evil.example/", true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        struct run r;
+        snprintf(text, sizeof(text), "OPENAI_API_KEY=k\nPROXY_API_KEYS=a\nOPENAI_BASE_URL=%s",
+                 cases[i].url);
+        run(&r, text, NULL, NULL, 0);
+        assert_int_equal(r.e, 0);
+        if (str_contains(buf_str(&r.c.warnings), S("OPENAI_API_KEY is sent in clear text")) !=
+            cases[i].warned)
+            fail_msg("%s", cases[i].url);
+        run_done(&r);
+    }
+}
+
 static void odd_names_are_warned_about(void **state)
 {
     (void)state;
@@ -536,6 +563,7 @@ int main(void)
         cmocka_unit_test(errors_name_place_setting_and_reason),
         cmocka_unit_test(secrets_stay_out_of_messages),
         cmocka_unit_test(an_open_server_key_is_refused),
+        cmocka_unit_test(a_key_in_clear_text_is_warned_about),
         cmocka_unit_test(odd_names_are_warned_about),
         cmocka_unit_test(text_is_found_for_adapters),
         cmocka_unit_test(set_checks_and_keeps_the_old_value_on_error),
