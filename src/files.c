@@ -16,7 +16,9 @@ struct file {
 
 void files_init(struct files *f, uv_loop_t *loop, void (*on_change)(void *ctx), void *ctx)
 {
-    *f = (struct files){ .loop = loop, .on_change = on_change, .ctx = ctx };
+    *f = (struct files){
+        .loop = loop, .on_change = on_change, .ctx = ctx, .every_ms = FILES_EVERY_MS
+    };
     list_init(&f->list);
 }
 
@@ -53,7 +55,7 @@ static struct file *add(struct files *f, const char *path)
     file->path = mem_strndup(path, strlen(path));
     file->poll.data = file;
     uv_fs_poll_init(f->loop, &file->poll);
-    uv_fs_poll_start(&file->poll, changed, path, FILES_EVERY_MS);
+    uv_fs_poll_start(&file->poll, changed, path, f->every_ms);
     list_append(&f->list, &file->link);
     return file;
 }

@@ -20,6 +20,7 @@ struct files {
     uv_loop_t *loop;
     void (*on_change)(void *ctx);
     void *ctx;
+    unsigned every_ms; /* how often newly watched ones are looked at */
 };
 
 enum { FILES_EVERY_MS = 300 };

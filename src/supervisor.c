@@ -30,6 +30,7 @@ enum {
     RESPAWN_FIRST_MS = 100,
     RESPAWN_MOST_MS = 5000,
     SETTLE_MS = 300,
+    RESOLVER_EVERY_MS = 5000,
     PROGRESS_S = 5,
     DROPPED_EVERY_S = 60,
 };
@@ -294,6 +295,7 @@ static void watch_files(struct supervisor *s, const struct config *c)
     for (size_t i = 0; str_eq(c->sandbox, S("on")) && confine_resolver_files[i] != NULL; i++)
         paths[n++] = confine_resolver_files[i];
     must(n <= ARRAY_LEN(paths));
+    s->files.every_ms = c->production ? RESOLVER_EVERY_MS : FILES_EVERY_MS;
     files_watch(&s->files, paths, n);
 }
 
