@@ -43,6 +43,7 @@ static void close_entry(struct completions_details *d)
     if (!d->open)
         return;
     d->open = false;
+    text_add(&d->text, text_join_end(&d->half));
     add_comma(d);
     buf_addf(&d->entries, "{\"type\":\"%s\",",
              d->is_summary ? "reasoning.summary" : "reasoning.text");
@@ -98,7 +99,8 @@ int completions_details_add(struct convert *c, struct completions_details *d,
         open_entry(c, d, entry);
     d->is_summary = is_summary;
     d->index = index;
-    text_add(&d->text, member_text(c, entry, is_summary ? S("summary") : S("text")));
+    struct str piece = member_inside(c, entry, is_summary ? S("summary") : S("text"));
+    text_add(&d->text, text_join(&d->half, c->temp, piece));
     text_add(&d->signature, member_text(c, entry, S("signature")));
     return overflow(d) ? E_UPSTREAM_EVENT : 0;
 }

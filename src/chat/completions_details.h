@@ -19,6 +19,7 @@ struct completions_details {
     int64_t index;
     struct buf head; /* its other members, each with a comma before it */
     struct buf text, signature;
+    struct text_held half; /* of a character, behind text */
 };
 
 void completions_details_init(struct completions_details *d, size_t limit_bytes);
