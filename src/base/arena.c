@@ -146,11 +146,11 @@ void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align)
     must(!__builtin_mul_overflow(count, size, &bytes));
     must(align <= _Alignof(max_align_t));
     size_t gap = (0 - (uintptr_t)a->free) & (align - 1);
-    if (gap <= a->left) { /* else the next chunk is aligned */
+    if (gap > a->left) { /* the next chunk is aligned */
+        a->left = 0;
+    } else if (gap > 0) { /* free is NULL before the first chunk */
         a->free += gap;
         a->left -= gap;
-    } else {
-        a->left = 0;
     }
     return memset(arena_bytes(a, bytes), 0, bytes);
 }
