@@ -125,19 +125,26 @@ static void touch(struct json_edit *e, struct json_node *n)
     }
 }
 
-static struct json_node *insert(struct json_edit *e, struct json_node *parent, struct str name,
-                                struct str raw, bool front)
+/* raw lives as long as the tree. */
+static struct json_node *insert_kept(struct json_edit *e, struct json_node *parent, struct str name,
+                                     struct str raw, bool front)
 {
     struct json_node *n = json_node_new(e, parent);
     if (parent->type == JSON_OBJECT) {
         n->name = json_quote(e->arena, name);
         n->mid = S(":");
     }
-    json_node_set_raw(n, arena_str(e->arena, str_trim(raw)));
+    json_node_set_raw(n, raw);
     json_node_index(e, parent);
     json_node_link(n, front);
     touch(e, n);
     return n;
+}
+
+static struct json_node *insert(struct json_edit *e, struct json_node *parent, struct str name,
+                                struct str raw, bool front)
+{
+    return insert_kept(e, parent, name, arena_str(e->arena, str_trim(raw)), front);
 }
 
 struct json_node *json_set(struct json_edit *e, struct json_node *object, struct str name,
@@ -150,6 +157,13 @@ struct json_node *json_set(struct json_edit *e, struct json_node *object, struct
         return insert(e, object, name, raw, false);
     json_replace(e, n, raw);
     return n;
+}
+
+struct json_node *json_add_kept(struct json_edit *e, struct json_node *object, struct str name,
+                                struct str raw)
+{
+    must(object->type == JSON_OBJECT);
+    return insert_kept(e, object, name, raw, false);
 }
 
 struct json_node *json_append(struct json_edit *e, struct json_node *array, struct str raw)

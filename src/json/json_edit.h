@@ -80,6 +80,9 @@ bool json_has_noted(const struct json_node *n); /* does a child carry it */
  * NULL or of another type. */
 struct json_node *json_set(struct json_edit *e, struct json_node *object, struct str name,
                            struct str raw); /* replaces the value or appends the member */
+/* A new member of an object, whose value is not copied: a text of this tree, perhaps a long one. */
+struct json_node *json_add_kept(struct json_edit *e, struct json_node *object, struct str name,
+                                struct str raw);
 struct json_node *json_append(struct json_edit *e, struct json_node *array, struct str raw);
 struct json_node *json_prepend(struct json_edit *e, struct json_node *array, struct str raw);
 struct json_node *json_prepend_member(struct json_edit *e, struct json_node *object,

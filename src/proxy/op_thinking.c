@@ -140,11 +140,12 @@ bool op_cache_control_last(const struct action *a, struct adapter_request *r)
     if (a->ttl.n > 0)
         mark = arena_join(r->arena, S("{\"type\":\"ephemeral\",\"ttl\":"),
                           json_quote(r->arena, a->ttl), S("}"));
-    if (json_type(content) == JSON_STRING && json_string(e, content).n > 0)
-        return edit_replace(e, content,
-                            arena_join(r->arena, S("[{\"type\":\"text\",\"text\":"),
-                                       json_raw(e, content), S(",\"cache_control\":"), mark,
-                                       S("}]")));
+    struct str text = json_raw(e, content);
+    if (json_type(content) == JSON_STRING && !str_eq(text, S("\"\""))) {
+        json_replace(e, content, S("[{\"type\":\"text\"}]"));
+        json_add_kept(e, json_first(e, content), S("text"), text); /* it may be most of the body */
+        return json_set(e, json_first(e, content), S("cache_control"), mark) != NULL;
+    }
     struct json_node *block = json_last(e, content);
     if (json_type(content) != JSON_ARRAY || !is_eligible(e, block))
         return false;

@@ -669,7 +669,7 @@ static void on_client_body(void *user, struct str bytes)
             server_pause(r->stream);
         return;
     }
-    buf_add(&r->body, bytes);
+    request_body_add(r, bytes);
     if (r->body.overflow)
         request_fail(r, E_TOO_LARGE, S(""));
 }

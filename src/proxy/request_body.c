@@ -6,7 +6,10 @@
 #include "json.h"
 #include "request_log.h"
 
-enum { SHOWN_MODEL_MAX = 1024 }; /* of a name that is kept for the reply */
+enum {
+    SHOWN_MODEL_MAX = 1024, /* of a name that is kept for the reply */
+    BODY_AHEAD = 4,         /* room is made for so many times what has come, up to content-length */
+};
 
 /* Names that the proxy reads: given twice, it and the upstream could read different ones. */
 static const struct str read_names[] = {
@@ -105,6 +108,19 @@ void request_body_begin(struct request *r)
         .session_secret = r->worker->config->session_secret,
     };
     r->adapting = ar;
+}
+
+void request_body_add(struct request *r, struct str bytes)
+{
+    struct buf *b = &r->body;
+    size_t have = buf_len(b) + bytes.n;
+    size_t announced = r->head.content_length > 0 ? (size_t)r->head.content_length : 0;
+    if (have > b->cap && have < announced) {
+        size_t more = have * (BODY_AHEAD - 1);
+        more = more < announced - have ? more : announced - have;
+        (void)!buf_reserve(b, bytes.n + more);
+    }
+    buf_add(b, bytes);
 }
 
 int request_body_parse(struct request *r)

@@ -16,6 +16,9 @@
 
 /* Sets request->adapting, without a body. */
 void request_body_begin(struct request *r);
+/* Adds to request->body, and makes room for what content-length says is still to come: not more
+ * than a few times what has come, as announcing costs a client nothing. */
+void request_body_add(struct request *r, struct str bytes);
 /* Sets request->adapting with the body, wants_stream and model; logs the request. */
 int request_body_parse(struct request *r) MUST_CHECK;
 /* Sets request->send_body, after the adapter has run. */
