@@ -278,6 +278,19 @@ static void on_respawn(void *ctx)
 
 /* --- reload --- */
 
+static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
+
+/* how: SIG_BLOCK or SIG_UNBLOCK, for this thread and those that it starts.  SIGCHLD still has to
+ * come. */
+static void mask_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaddset(&set, signals[i]);
+    pthread_sigmask(how, &set, NULL);
+}
+
 /* Those that this configuration was made from, outside production; and those that a worker's
  * sandbox lets it read only as long as they are not replaced. */
 static void watch_files(struct supervisor *s, const struct config *c)
@@ -296,7 +309,9 @@ static void watch_files(struct supervisor *s, const struct config *c)
         paths[n++] = confine_resolver_files[i];
     must(n <= ARRAY_LEN(paths));
     s->files.every_ms = c->production ? RESOLVER_EVERY_MS : FILES_EVERY_MS;
+    mask_signals(SIG_BLOCK); /* libuv's threads, which this starts, must never take one */
     files_watch(&s->files, paths, n);
+    mask_signals(SIG_UNBLOCK);
 }
 
 static void begin_reload(struct supervisor *s)
@@ -424,18 +439,6 @@ static void on_alive(void *ctx)
         timeout_set(&s->loop, &s->alive, notify_watchdog_ns(&s->notify));
 }
 
-static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
-
-/* One more SIGTERM must not change the exit code.  SIGCHLD still has to come. */
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        sigaddset(&set, signals[i]);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
 static void watch_signals(struct supervisor *s)
 {
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
@@ -479,7 +482,7 @@ static int start(struct supervisor *s, struct buf *error)
 
 static void teardown(struct supervisor *s)
 {
-    block_signals();
+    mask_signals(SIG_BLOCK); /* one more SIGTERM must not change the exit code */
     timeout_clear(&s->loop, &s->respawn);
     timeout_clear(&s->loop, &s->settle);
     timeout_clear(&s->loop, &s->alive);
