@@ -39,7 +39,10 @@ int handover_listeners(const struct sockets *s, const struct config *c, int inde
     int n = 0;
     for (int i = 0; i < s->n; i++) {
         const struct socket_row *row = &s->rows[i];
-        bool mine = row->port == PORT_ADMIN || row->index % c->worker_count == index;
+        bool shared = row->port == PORT_ADMIN || row->index == SOCKETS_SHARED;
+        bool mine = shared || row->index % c->worker_count == index;
+        if (row->port != PORT_ADMIN && s->address[row->port][0] == '\0')
+            continue; /* given, and no longer wanted */
         if (!mine || n == WORKER_LISTENERS_MAX)
             continue;
         buf_addf(ports, "%s%s", n > 0 ? "," : "", names[row->port]);

@@ -133,6 +133,8 @@ static int run_serve(const struct options *o)
     struct buf error;
     own_path(binary, sizeof(binary));
     take_sources(o, &settings.sources);
+    /* Nothing that we were started with is for the workers. */
+    (void)!close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     settings.binary = binary;
     settings.simulator = o->simulator;
     buf_init(&error, 16 * 1024);

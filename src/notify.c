@@ -9,17 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "str.h"
-
-static struct str variable(char *const *environment, struct str name)
-{
-    for (; *environment != NULL; environment++) {
-        struct str entry = str_of(*environment);
-        if (str_starts(entry, name) && entry.n > name.n && entry.p[name.n] == '=')
-            return str_slice(entry, name.n + 1, entry.n);
-    }
-    return S("");
-}
+#include "spawn.h"
 
 /* A path, or the name of an abstract socket behind '@'. */
 static int connect_to(struct str name)
@@ -42,11 +32,12 @@ static int connect_to(struct str name)
 void notify_init(struct notify *n, char *const *environment)
 {
     uint64_t usec, pid;
-    struct str for_pid = variable(environment, S("WATCHDOG_PID"));
+    struct str for_pid = spawn_variable(environment, S("WATCHDOG_PID"));
     bool ours = for_pid.n == 0 || (str_to_u64(for_pid, &pid) == 0 && pid == (uint64_t)getpid());
-    *n = (struct notify){ .fd = connect_to(variable(environment, S("NOTIFY_SOCKET"))) };
-    if (n->fd >= 0 && ours && str_to_u64(variable(environment, S("WATCHDOG_USEC")), &usec) == 0 &&
-        usec > 0 && usec < INT64_MAX / 1000)
+    *n = (struct notify){ .fd = connect_to(spawn_variable(environment, S("NOTIFY_SOCKET"))) };
+    if (n->fd >= 0 && ours &&
+        str_to_u64(spawn_variable(environment, S("WATCHDOG_USEC")), &usec) == 0 && usec > 0 &&
+        usec < INT64_MAX / 1000)
         n->watchdog_ns = (int64_t)usec * 1000 / 2;
 }
 

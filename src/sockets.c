@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "activation.h"
 #include "listener.h"
 #include "log.h"
 
@@ -159,7 +160,7 @@ static int open_missing(struct sockets *s, const struct config *c, const bool ke
     int e = 0;
     for (int p = PORT_CLAUDE; p <= PORT_ADMIN && e == 0; p++) {
         wanted_address(c, (enum worker_port)p, s->address[p], sizeof(s->address[p]));
-        if (s->address[p][0] == '\0')
+        if (s->address[p][0] == '\0' || s->given[p])
             continue;
         if (p != PORT_ADMIN)
             e = open_service(s, c, (enum worker_port)p, !kept[p], ret_error);
@@ -169,11 +170,14 @@ static int open_missing(struct sockets *s, const struct config *c, const bool ke
     return e;
 }
 
-int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error)
+int sockets_open(struct sockets *s, const struct config *c, char *const *environment,
+                 struct buf *ret_error)
 {
     static const bool none[SOCKETS_PORTS];
     memset(s, 0, sizeof(*s));
-    int e = open_missing(s, c, none, ret_error);
+    int e = activation_take(environment, c, s, ret_error);
+    if (e == 0)
+        e = open_missing(s, c, none, ret_error);
     if (e < 0)
         sockets_close(s);
     return e;
@@ -202,7 +206,7 @@ int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *
     memcpy(old->bound, s->bound, sizeof(s->bound));
     for (int p = PORT_CLAUDE; p <= PORT_ADMIN; p++) {
         wanted_address(c, (enum worker_port)p, want, sizeof(want));
-        kept[p] = strcmp(want, s->address[p]) == 0;
+        kept[p] = s->given[p] || strcmp(want, s->address[p]) == 0;
         old->stayed[p] = kept[p] ? count_rows(s, (enum worker_port)p) : -1;
         if (!kept[p]) {
             move_rows(s, old, (enum worker_port)p, 0);

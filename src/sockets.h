@@ -20,11 +20,11 @@
 #include "must.h"
 #include "worker.h"
 
-enum { SOCKETS_MAX = 2 * 64 + 1, SOCKETS_PORTS = 3 };
+enum { SOCKETS_MAX = 2 * 64 + 1, SOCKETS_PORTS = 3, SOCKETS_SHARED = -1 };
 
 struct socket_row {
     enum worker_port port;
-    int index; /* of the worker it was made for */
+    int index; /* of the worker it was made for; SOCKETS_SHARED: all workers' */
     int fd;
 };
 
@@ -32,14 +32,17 @@ struct sockets {
     struct socket_row rows[SOCKETS_MAX];
     int n;
     char address[SOCKETS_PORTS][256]; /* as configured: to see whether it changed */
-    uint16_t bound[SOCKETS_PORTS];    /* ports, where 0 was asked for */
-    int stayed[SOCKETS_PORTS];        /* of an old set: rows that the new one has kept; -1: moved */
+    bool given[SOCKETS_PORTS];     /* by the service manager: as they are, whatever is configured */
+    uint16_t bound[SOCKETS_PORTS]; /* ports, where 0 was asked for */
+    int stayed[SOCKETS_PORTS];     /* of an old set: rows that the new one has kept; -1: moved */
 };
 
 /* Whether the addresses in it are addresses; opens nothing.  The error begins with the
  * setting's name. */
 int sockets_check(const struct config *c, struct buf *ret_error) MUST_CHECK;
-int sockets_open(struct sockets *s, const struct config *c, struct buf *ret_error) MUST_CHECK;
+/* environment: may say that some sockets are open already (activation.h). */
+int sockets_open(struct sockets *s, const struct config *c, char *const *environment,
+                 struct buf *ret_error) MUST_CHECK;
 int sockets_reopen(struct sockets *s, struct sockets *old, const struct config *c,
                    struct buf *ret_error) MUST_CHECK;
 void sockets_restore(struct sockets *s, struct sockets *old);

@@ -17,6 +17,7 @@ static const char *const passed[] = {
     "LSAN_OPTIONS",
     "UBSAN_OPTIONS",
     "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
     "LLVM_PROFILE_FILE",
 };
 
@@ -35,6 +36,16 @@ static void choose_environment(char *const *from, char *to[PASSED_N + 1])
             }
         }
     to[n] = NULL;
+}
+
+struct str spawn_variable(char *const *environment, struct str name)
+{
+    for (; *environment != NULL; environment++) {
+        struct str entry = str_of(*environment);
+        if (str_starts(entry, name) && entry.n > name.n && entry.p[name.n] == '=')
+            return str_slice(entry, name.n + 1, entry.n);
+    }
+    return S("");
 }
 
 int spawn(uv_loop_t *loop, uv_process_t *process, char *const *args, const int *fds, int fds_n,

@@ -471,7 +471,7 @@ static int start(struct supervisor *s, struct buf *error)
         return e;
     if ((e = counters_create(&s->children.counters_fd)) < 0 ||
         (e = counters_map(s->children.counters_fd, &s->children.slots)) < 0 ||
-        (e = sockets_open(&s->sockets, &s->pending, error)) < 0) {
+        (e = sockets_open(&s->sockets, &s->pending, s->settings->sources.environment, error)) < 0) {
         config_done(&s->pending);
         return e;
     }
