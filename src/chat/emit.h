@@ -1,7 +1,7 @@
 /*
  * emit.h - between a reply's decoder and its encoder.
  *
- * What all pairs share happens here, once: halves of surrogate pairs in deltas are joined; names
+ * What all pairs share happens here, once: characters that deltas cut are joined; names
  * and kinds of calls become what the client declared, arguments are reshaped when the kind differs
  * (C1.7); ids get the client's prefix and are made when missing (C1.4, C1.12); the model is written
  * back; usage is merged; the grammar of event.h is checked.
