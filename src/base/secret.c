@@ -111,6 +111,18 @@ void secret_free(void *p)
     must(pthread_mutex_unlock(&mutex) == 0);
 }
 
+void secret_clear_registers(void)
+{
+    static const char zeros[8192]; /* libc has a way of its own for each range of sizes */
+    static char to[sizeof(zeros)];
+    void *(*volatile copy)(void *, const void *, size_t) = memmove;
+    for (size_t n = 1; n <= sizeof(zeros); n *= 2) {
+        copy(to, zeros, n);
+        copy(to, zeros, n + n / 2 <= sizeof(zeros) ? n + n / 2 : n);
+        copy(to + sizeof(to) - n, zeros, n);
+    }
+}
+
 bool secret_locked(void)
 {
     return !unlocked;

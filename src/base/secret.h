@@ -20,6 +20,10 @@ void *secret_alloc(size_t size);               /* zeroed */
 char *secret_strndup(const char *p, size_t n); /* a copy with a final NUL */
 void secret_free(void *p);                     /* NULL is fine */
 
+/* Copies of what was copied last stay in vector registers, which each new thread inherits and a
+ * core file has: this puts zeros over them. */
+void secret_clear_registers(void);
+
 /* False when some page could not be locked. */
 bool secret_locked(void);
 

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "privilege.h"
 #include "sandbox.h"
+#include "secret.h"
 
 enum { READABLE_MAX = 64, DNS_PORT = 53 };
 
@@ -125,5 +126,6 @@ int confine_worker(const struct config *config, const struct pool *pool)
                   F("part", "privileges"));
     else
         enter_sandbox(config, pool);
+    secret_clear_registers(); /* all keys are read, and no other thread has started */
     return e;
 }

@@ -1,6 +1,7 @@
 #include "yaml_tree.h"
 
 #include <errno.h>
+#include <string.h>
 #include <yaml.h>
 
 struct reader {
@@ -159,6 +160,8 @@ static void read_events(struct reader *r, yaml_parser_t *parser)
         }
         end = ev.type == YAML_STREAM_END_EVENT;
         take_event(r, &ev);
+        if (ev.type == YAML_SCALAR_EVENT) /* a key, perhaps */
+            explicit_bzero(ev.data.scalar.value, ev.data.scalar.length);
         yaml_event_delete(&ev);
     }
 }
@@ -173,6 +176,9 @@ int yaml_tree_read(struct arena *a, struct str text, const struct yaml_tree **re
     yaml_parser_set_input_string(&parser, (const unsigned char *)(text.n > 0 ? text.p : ""),
                                  text.n);
     read_events(&r, &parser);
+    explicit_bzero(parser.buffer.start, (size_t)(parser.buffer.end - parser.buffer.start));
+    explicit_bzero(parser.raw_buffer.start,
+                   (size_t)(parser.raw_buffer.end - parser.raw_buffer.start));
     yaml_parser_delete(&parser);
     if (r.fault.reason != NULL) {
         *ret_fault = r.fault;
