@@ -300,6 +300,12 @@ static bool any_attempt(const struct connecting *c)
     return false;
 }
 
+/* This machine is out of ports, descriptors or memory for sockets: nothing the upstream did. */
+static bool is_our_lack(int e)
+{
+    return e == -EADDRNOTAVAIL || e == -EMFILE || e == -ENFILE || e == -ENOBUFS || e == -ENOMEM;
+}
+
 /* Starts on the next address that lets itself be started on. */
 static void next_attempt(struct connecting *c)
 {
@@ -318,7 +324,7 @@ static void next_attempt(struct connecting *c)
     buf_add(&c->reason, S("cannot connect to "));
     add_place(c, has_proxy(c));
     buf_addf(&c->reason, ": %s", strerror(-c->last_error));
-    fail(c, E_UPSTREAM_CONNECT);
+    fail(c, is_our_lack(c->last_error) ? E_NO_CAPACITY : E_UPSTREAM_CONNECT);
 }
 
 static void on_stagger(void *ctx)

@@ -6,7 +6,8 @@
  * Contract
  *   Output     on_done() once, later: a conn whose handshake is complete, and its
  *              ALPN known; or an error (E_UPSTREAM_CONNECT, _DNS, _TLS, _PROXY,
- *              -ETIMEDOUT) with a reason that names host and cause, no secret.
+ *              E_NO_CAPACITY when this machine lacks ports or descriptors, -ETIMEDOUT)
+ *              with a reason that names host and cause, no secret.
  *   Ownership  the conn is handed over; set its handler before returning.
  *   Limits     timeout_ns covers everything from DNS to TLS.
  *   Proxy      http:// and https:// targets over a CONNECT proxy are both tunnelled.

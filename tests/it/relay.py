@@ -78,7 +78,7 @@ class Link:
                 if self.over:
                     return False
                 continue
-            size = min(left, 1 if fault.dribble else PIECE)
+            size = min(left, 1 if fault.dribble else len(data))
             target.sendall(data[:size])
             data = data[size:]
             setattr(self, name, getattr(self, name) + size)

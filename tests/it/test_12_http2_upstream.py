@@ -41,6 +41,7 @@ class Http2Upstream:
         with self.lock:
             self.conns += 1
             number = self.conns
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             sock = self.context.wrap_socket(sock, server_side=True)
             conn = Http2Conn(sock, number, self.settings)

@@ -362,8 +362,9 @@ def test_no_descriptor_for_the_upstream_is_a_clear_error(scripted):
             assert other.request("GET", "/health").status == 200
             limit_descriptors(worker, len(list(Path(f"/proc/{worker}/fd").iterdir())))
             reply = c.request("POST", "/v1/messages", KEY, json=BODIES["messages"])
-            assert reply.status in (502, 503), reply.body
-            assert "files" in p.wait_log("unexpected_error")["error"].lower()
+            assert (reply.status, reply.h("retry-after")) == (503, "1"), reply.body
+            assert "Too many open files" in reply.json()["error"]["message"]
+            p.wait_log("unexpected_error", code="NO_CAPACITY")
             limit_descriptors(worker, 1000)
             reply = c.request("POST", "/v1/messages", KEY, json=BODIES["messages"])
             assert reply.status == 200
