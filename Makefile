@@ -31,7 +31,7 @@ asan: ## build with sanitizers and run the unit tests
 	@tools/setup test
 	@tools/test asan unit
 
-fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name
+fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name; a closing table
 	@tools/setup lint
 	@tools/fuzz $(SECONDS) $(HARNESS)
 
