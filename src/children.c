@@ -59,7 +59,7 @@ static void on_exit_(uv_process_t *process, int64_t status, int signal)
     struct child *c = process->data;
     struct children *cs = c->children;
     cs->slot_used[c->slot] = false;
-    counters_clear_gauges(&cs->slots[c->slot]);
+    counters_end(&cs->slots[c->slot]);
     list_remove(&c->link);
     stop_waiting(c);
     uv_close((uv_handle_t *)process, child_handle_closed);
@@ -181,6 +181,6 @@ int64_t children_requests(const struct children *cs)
 {
     int64_t open = 0;
     list_each (it, tmp, &cs->list)
-        open += cs->slots[list_entry(it, struct child, link)->slot].requests_open;
+        open += counters_requests_open(&cs->slots[list_entry(it, struct child, link)->slot]);
     return open;
 }

@@ -207,7 +207,7 @@ static int setup(struct worker *w, const struct worker_settings *settings)
         setup_failed("configuration", &error);
     } else {
         w->counters = &w->slots[settings->slot];
-        counters_clear_gauges(w->counters);
+        counters_begin(w->counters);
         w->models = models_new(w);
         setup_limits(w);
         setup_servers(w, settings);
