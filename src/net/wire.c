@@ -82,9 +82,10 @@ int wire_handshake(struct wire *w)
 static ssize_t tls_read(struct wire *w, char *to, size_t cap)
 {
     size_t n = 0;
-    int e = 0;
+    int e = -EAGAIN;
     w->read_wants_write = false;
-    while (n == 0 || cap - n >= RECORD_BYTES_MAX) {
+    /* Many small records fill it, too.  Asking a socket that has no more costs a system call. */
+    while (n == 0 || (n < cap && SSL_has_pending(w->ssl))) {
         size_t got = 0;
         ERR_clear_error();
         errno = 0;
@@ -101,7 +102,7 @@ static ssize_t tls_read(struct wire *w, char *to, size_t cap)
         return e;
     if (e < 0 && e != -EAGAIN)
         w->read_error = e;
-    w->read_dry = e == -EAGAIN;
+    w->read_dry = e == -EAGAIN && n < cap;
     return (ssize_t)n;
 }
 

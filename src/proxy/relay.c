@@ -18,6 +18,7 @@
 enum {
     CAPTURE_ERROR_BYTES = 8 * 1024,   /* of an error reply */
     CAPTURE_JSON_BYTES = 1024 * 1024, /* of a plain reply, for its usage */
+    BULK_BYTES = 4 * 1024,            /* a file, an image; well below a reply's first window */
 };
 
 static struct str header(const struct http_head *head, struct str name)
@@ -82,6 +83,16 @@ void relay_drain(struct request *r)
     y->last_in_ns = clock_mono_ns(); /* the silence was ours */
     if (r->exchange != NULL)
         exchange_resume(r->exchange);
+}
+
+/* Most replies are short; the first that is not costs a WINDOW_UPDATE. */
+void relay_note_bulk(struct request *r, size_t n)
+{
+    struct relay *y = r->relay;
+    bool before = y->bulk_bytes >= BULK_BYTES;
+    y->bulk_bytes += n;
+    if (!before && y->bulk_bytes >= BULK_BYTES && r->exchange != NULL)
+        exchange_widen(r->exchange);
 }
 
 /* --- events --- */
@@ -320,6 +331,7 @@ static int plain_bytes(void *ctx, struct str bytes)
     }
     case RELAY_VERBATIM:
         y->last_in_ns = clock_mono_ns();
+        relay_note_bulk(r, bytes.n);
         relay_put(r, bytes);
         return 0;
     case RELAY_RENAME:
@@ -446,8 +458,6 @@ void relay_begin(struct request *r, const struct http_head *head)
     y->upstream_status = head->status;
     y->last_in_ns = clock_mono_ns();
     buf_init(&y->capture, capture_limit(r, y->mode, head->status));
-    if (y->mode == RELAY_VERBATIM && r->exchange != NULL)
-        exchange_widen(r->exchange); /* a file, an image */
     struct str id = header(head, S("request-id"));
     if (id.n == 0)
         id = header(head, S("x-request-id"));

@@ -61,6 +61,7 @@ struct relay {
     struct str upstream_request_id;
     struct str error_type; /* of an error reply, for the log */
     int64_t last_in_ns, last_out_ns;
+    size_t bulk_bytes; /* relay_note_bulk() */
     bool paused;
 };
 
@@ -84,5 +85,7 @@ void relay_drain(struct request *r);
 int64_t relay_tick(struct request *r, int64_t now_ns);
 void relay_free(struct relay *relay);
 void relay_put(struct request *r, struct str bytes); /* to the client, with back-pressure */
+/* n more bytes of a reply that is no stream: once it is long, its window is opened wide. */
+void relay_note_bulk(struct request *r, size_t n);
 
 #endif

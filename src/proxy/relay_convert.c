@@ -154,8 +154,7 @@ int relay_convert_bytes(struct request *r, struct str bytes)
         return left > bytes.n ? 0 : E_TOO_LARGE; /* relay_convert_takes_prefix() */
     }
     if (y->shape == RELAY_SHAPE_WHOLE) {
-        if (buf_len(&y->body) == 0 && r->exchange != NULL)
-            exchange_widen(r->exchange);
+        relay_note_bulk(r, bytes.n);
         buf_add(&y->body, bytes);
         return y->body.overflow ? E_UPSTREAM_EVENT : 0;
     }

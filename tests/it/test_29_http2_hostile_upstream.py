@@ -405,6 +405,29 @@ def test_without_fault(front):
     assert len(up.requests) == 1
 
 
+@pytest.mark.parametrize("size, opens", [(600, False), (8000, True)], ids=["short", "long"])
+def test_only_a_long_reply_opens_its_window(front, size, opens):
+    """Goal: a WINDOW_UPDATE, and its system call, are for replies that can need it."""
+    p, up = front
+
+    def opened(c, s):
+        return any(f[0] == WINDOW and f[2] == s for f in parse(c.raw[len(PREFACE):]))
+
+    def script(c, s, n):
+        c.head(s, content_type="application/json")
+        c.send(frame(DATA, 0, s, b"x" * size))
+        while opens and not opened(c, s):
+            c.sock.settimeout(10)
+            c.raw += c.sock.recv(1 << 16)
+        c.send(frame(DATA, END_STREAM, s, b"x"))
+    up.script = script
+    replies = [post(p) for _ in range(2)]
+    assert [(r.status, len(r.body)) for r in replies] == [(200, size + 1)] * 2
+    number, first = up.requests[0]  # all about it was read before the second request
+    assert up.requests[1][0] == number
+    assert opened(up.conns[number - 1], first) == opens
+
+
 # --- section 5: GOAWAY, REFUSED_STREAM, max streams 1 ---
 
 STREAMS = 12

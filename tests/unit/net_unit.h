@@ -30,7 +30,7 @@ enum side_action { SIDE_NOTHING, SIDE_CLOSE, SIDE_RESET, SIDE_FINISH };
 struct side {
     struct conn *c; /* NULL once the owner has closed it */
     struct buf in;
-    int opens, drains, ends, err;
+    int opens, reads, drains, ends, err;
     char error_text[128];
     bool echo;
     enum side_action at_open, at_read, at_drain, at_end;
@@ -74,6 +74,7 @@ static void side_read(void *ctx, struct str bytes)
     struct side *s = ctx;
     assert_false(s->gone);
     assert_true(bytes.n > 0);
+    s->reads++;
     if (s->echo)
         conn_write(s->c, bytes);
     buf_add(&s->in, bytes);

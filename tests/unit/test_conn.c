@@ -592,6 +592,33 @@ static void tls_resumption(struct rig *r)
     }
 }
 
+/* Goal: records that are in the kernel together are one read, and what is over its limit follows
+ * without another byte from the other side. */
+static void tls_small_records(struct rig *r)
+{
+    enum { RECORDS = 30, BYTES = 1000, LIMIT = 16 * 1024 };
+    char bytes[BYTES];
+    memset(bytes, 'x', BYTES);
+    rig_open(r);
+    conn_limit_reads(r->b.c, LIMIT);
+    conn_pause(r->b.c, CONN_PAUSE_OWNER);
+    for (int i = 0; i < RECORDS; i++) {
+        conn_write(r->a.c, (struct str){ bytes, BYTES });
+        conn_flush(r->a.c);
+    }
+    rig_idle(r, 20);
+    assert_int_equal(r->b.reads, 0);
+    conn_resume(r->b.c, CONN_PAUSE_OWNER);
+    rig_until(r, buf_len(&r->b.in) == (size_t)RECORDS * BYTES);
+    assert_in_range(r->b.reads, 2, 4); /* OpenSSL itself takes one record's room at a time */
+}
+
+static void test_tls_small_records(void **state)
+{
+    (void)state;
+    run_tls(tls_small_records);
+}
+
 static void test_tls_resumption(void **state)
 {
     (void)state;
@@ -674,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_tls_unknown_ca),
         cmocka_unit_test(test_tls_system_store),
         cmocka_unit_test(test_tls_resumption),
+        cmocka_unit_test(test_tls_small_records),
         cmocka_unit_test(test_tls_junk),
         cmocka_unit_test(test_tls_files),
         cmocka_unit_test(test_conn_size),
