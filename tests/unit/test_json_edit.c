@@ -347,6 +347,20 @@ static void equality(void **state)
     }
 }
 
+/* Goal: a long value moves into a new member without a copy. */
+static void kept_value(void **state)
+{
+    (void)state;
+    open_text(S("{\"content\": \"hello\" }"));
+    struct json_node *content = at("/content");
+    struct str text = json_raw(&edit, content);
+    json_replace(&edit, content, S("[{\"type\":\"text\"}]"));
+    struct json_node *kept = json_add_kept(&edit, json_first(&edit, content), S("text"), text);
+    assert_ptr_equal(json_raw(&edit, kept).p, edit.text.p + 12);
+    assert_str(json_edit_text(&edit),
+               S("{\"content\": [{\"type\":\"text\",\"text\":\"hello\"}] }"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -363,6 +377,7 @@ int main(void)
         TEST(pointers),
         TEST(deep_texts),
         TEST(equality),
+        TEST(kept_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
