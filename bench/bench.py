@@ -87,11 +87,13 @@ def main():
              "rounds": a.rounds, "seconds": a.seconds}
     head = report.about(about["machine"], about["versions"])
     print(f"{head}\n\n{report.header()}", flush=True)
-    found = [(name, f) for name in a.groups or GROUPS for f in run(name, a)]
-    figures = [f for _, f in found]
-    a.json.parent.mkdir(parents=True, exist_ok=True)
-    rows = [f.as_json() | {"group": name} for name, f in found]
-    a.json.write_text(json.dumps(about | {"figures": rows}, indent=1, ensure_ascii=False))
+    found = {}
+    for name in a.groups or GROUPS:
+        found[name] = list(run(name, a))
+        a.json.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f.as_json() | {"group": g} for g, figures in found.items() for f in figures]
+        a.json.write_text(json.dumps(about | {"figures": rows}, indent=1, ensure_ascii=False))
+    figures = [f for group in found.values() for f in group]
     if a.write:
         report.write_document(head, figures)
     judged = [f for f in figures if f.verdict]

@@ -92,6 +92,17 @@ def per_stream(bench):
     yield Figure("Idle stream, Chat → Messages", value, "KiB", 8)
 
 
+def wait_until_it_stops(upstream):
+    """Back-pressure has reached it."""
+    sent = -1
+    for _ in range(60):
+        before, sent = sent, upstream.ask()[0]
+        if sent == before:
+            return
+        time.sleep(1)
+    raise SystemExit("the upstream still sends")
+
+
 def stalled(bench):
     for name, protocol in (("passed through", "messages"), ("Chat → Messages", "chat")):
         up = bench.talk("upstream", 0, protocol, FLOOD, -1)
@@ -99,11 +110,8 @@ def stalled(bench):
         file = request_file(bench, request_body(2048, stream=True))
         before = settled(own.worker)
         clients = open_streams(bench, own.port, file, STALLED, "stall")
+        wait_until_it_stops(up)
         value = (settled(own.worker) - before) / STALLED
-        sent = up.ask()[0]
-        time.sleep(1)
-        if up.ask()[0] != sent:
-            raise SystemExit("the upstream still sends")
         bench.stop(clients, own, up)
         yield Figure(f"Stalled reader, {name}", value, "KiB", 64)
 
