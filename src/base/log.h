@@ -43,7 +43,7 @@ enum log_field_type {
 };
 
 struct log_field {
-    const char *name;
+    struct str name;
     enum log_field_type type;
     struct str text; /* STR; JSON: valid JSON text, written as it is */
     int64_t number;
@@ -73,7 +73,7 @@ void log_fields(enum log_level level, const char *logger, const char *event,
 
 static inline struct log_field log_field_str(const char *name, struct str v)
 {
-    return (struct log_field){ .name = name, .type = LOG_FIELD_STR, .text = v };
+    return (struct log_field){ .name = str_of(name), .type = LOG_FIELD_STR, .text = v };
 }
 static inline struct log_field log_field_cstr(const char *name, const char *v)
 {
@@ -81,7 +81,7 @@ static inline struct log_field log_field_cstr(const char *name, const char *v)
 }
 static inline struct log_field log_field_int(const char *name, int64_t v)
 {
-    return (struct log_field){ .name = name, .type = LOG_FIELD_INT, .number = v };
+    return (struct log_field){ .name = str_of(name), .type = LOG_FIELD_INT, .number = v };
 }
 static inline struct log_field log_field_uint(const char *name, uint64_t v)
 {
@@ -89,16 +89,16 @@ static inline struct log_field log_field_uint(const char *name, uint64_t v)
 }
 static inline struct log_field log_field_double(const char *name, double v)
 {
-    return (struct log_field){ .name = name, .type = LOG_FIELD_DOUBLE, .real = v };
+    return (struct log_field){ .name = str_of(name), .type = LOG_FIELD_DOUBLE, .real = v };
 }
 static inline struct log_field log_field_bool(const char *name, bool v)
 {
-    return (struct log_field){ .name = name, .type = LOG_FIELD_BOOL, .number = v };
+    return (struct log_field){ .name = str_of(name), .type = LOG_FIELD_BOOL, .number = v };
 }
 /* v: one valid JSON value */
 static inline struct log_field log_field_json(const char *name, struct str v)
 {
-    return (struct log_field){ .name = name, .type = LOG_FIELD_JSON, .text = v };
+    return (struct log_field){ .name = str_of(name), .type = LOG_FIELD_JSON, .text = v };
 }
 
 /* A field of the value's own type.  The empty name drops a field. */

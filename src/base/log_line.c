@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes16.h"
+
 /* The length of the sequence at p, or minus the bytes that one U+FFFD stands
  * for.  RFC 3629, section 4. */
 static int utf8_length(const unsigned char *p, size_t n)
@@ -51,23 +53,30 @@ static void add_escape(unsigned code, struct buf *out)
     buf_addf(out, "\\u%04x", code);
 }
 
-/* True when each of the eight bytes may stand in a JSON string as it is: printable ASCII, no
- * quote, no backslash.  May be false for a block that would pass byte by byte. */
-static bool eight_plain(const unsigned char *p)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
-    uint64_t x;
-    memcpy(&x, p, sizeof(x));
-    uint64_t del = x ^ (ones * 127), quote = x ^ (ones * '"'), backslash = x ^ (ones * '\\');
-    uint64_t bad = x | ((x - ones * ' ') & ~x) | ((del - ones) & ~del) | ((quote - ones) & ~quote) |
-                   ((backslash - ones) & ~backslash);
-    return (bad & highs) == 0;
-}
-
-/* What may stand in a JSON string as it is, byte by byte. */
+/* What may stand in a JSON string as it is. */
 static bool is_plain(unsigned char c)
 {
     return c >= ' ' && c < 127 && c != '"' && c != '\\';
+}
+
+static bool is_plain16(const unsigned char *p)
+{
+    bytes16 v = bytes16_load(p);
+    return !bytes16_any((v < ' ') | (v == 127) | (v == '"') | (v == '\\'));
+}
+
+/* How many bytes of s, from i on, may stand in a JSON string as they are.  What is left behind the
+ * last sixteen is looked at together with some that have been. */
+static size_t plain_end(struct str s, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    while (s.n - i >= 16 && is_plain16(p + i))
+        i += 16;
+    if (s.n - i < 16 && s.n >= 16 && is_plain16(p + s.n - 16))
+        return s.n;
+    while (i < s.n && is_plain(p[i]))
+        i++;
+    return i;
 }
 
 /* The inside of a JSON string.  C1 controls and DEL are escaped too: a
@@ -76,15 +85,7 @@ static void add_escaped(struct str s, struct buf *out)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t from = 0, i = 0; /* [from, i) goes out as it is */
-    while (i < s.n) {
-        if (s.n - i >= 8 && eight_plain(p + i)) {
-            i += 8;
-            continue;
-        }
-        if (is_plain(p[i])) {
-            i++;
-            continue;
-        }
+    while ((i = plain_end(s, i)) < s.n) {
         int length = utf8_length(p + i, s.n - i);
         bool is_c1 = length == 2 && p[i] == 0xC2 && p[i + 1] < 0xA0;
         if (length > 1 && !is_c1) {
@@ -211,31 +212,64 @@ static void add_plain(const struct log_field *f, struct buf *out)
     }
 }
 
+static char *put(char *to, struct str s)
+{
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
+/* What every line begins with.  Event and logger are literals of ours. */
+static void json_head(const struct log_line *l, struct buf *out)
+{
+    static const struct str levels[] = { S_INIT("Z\",\"level\":\"debug\",\"event\":\""),
+                                         S_INIT("Z\",\"level\":\"info\",\"event\":\""),
+                                         S_INIT("Z\",\"level\":\"warning\",\"event\":\""),
+                                         S_INIT("Z\",\"level\":\"error\",\"event\":\"") };
+    enum { FIXED_BYTES = 160 }; /* all that is constant */
+    struct str event = str_of(l->event), logger = str_of(l->logger);
+    char *begin = buf_reserve(out, FIXED_BYTES + event.n + logger.n);
+    if (begin == NULL)
+        return;
+    char *to = put(begin, S("{\"timestamp\":\""));
+    to = put(to, time_text(l->unix_ms));
+    to = put(to, levels[l->level]);
+    to = put(to, event);
+    to = put(to, S("\",\"logger\":\""));
+    to = put(to, logger);
+    to = put(to, S("\",\"app\":\"CC_CX_Proxy\",\"version\":\"" CCP_VERSION "\""));
+    buf_commit(out, (size_t)(to - begin));
+}
+
+/* Most texts need no escapes. */
+static void json_field(const struct log_field *f, struct buf *out)
+{
+    bool text = f->type == LOG_FIELD_STR;
+    char *begin = buf_reserve(out, f->name.n + sizeof(",\"\":\"\"") + (text ? f->text.n : 0));
+    if (begin == NULL)
+        return;
+    char *to = put(begin, S(",\"")); /* the name is a literal of ours */
+    to = put(to, f->name);
+    to = put(to, S("\":"));
+    bool plain = text && plain_end(f->text, 0) == f->text.n;
+    if (plain) {
+        *to++ = '"';
+        if (f->text.n > 0)
+            to = put(to, f->text);
+        *to++ = '"';
+    }
+    buf_commit(out, (size_t)(to - begin));
+    if (text && !plain)
+        add_quoted(f->text, out);
+    else if (!text)
+        add_plain(f, out);
+}
+
 static void json_line(const struct log_line *l, struct buf *out)
 {
-    static const struct str levels[] = { S_INIT("debug"), S_INIT("info"), S_INIT("warning"),
-                                         S_INIT("error") };
-    buf_add(out, S("{\"timestamp\":\""));
-    buf_add(out, time_text(l->unix_ms));
-    buf_add(out, S("Z\",\"level\":\""));
-    buf_add(out, levels[l->level]);
-    buf_add(out, S("\",\"event\":\"")); /* it and the logger are literals of ours */
-    buf_add(out, str_of(l->event));
-    buf_add(out, S("\",\"logger\":\""));
-    buf_add(out, str_of(l->logger));
-    buf_add(out, S("\",\"app\":\"CC_CX_Proxy\",\"version\":\"" CCP_VERSION "\""));
-    for (size_t i = 0; i < l->n; i++) {
-        const struct log_field *f = &l->fields[i];
-        if (f->name[0] == '\0')
-            continue;
-        buf_add(out, S(",\""));
-        buf_add(out, str_of(f->name)); /* a literal of ours */
-        buf_add(out, S("\":"));
-        if (f->type == LOG_FIELD_STR)
-            add_quoted(f->text, out);
-        else
-            add_plain(f, out);
-    }
+    json_head(l, out);
+    for (size_t i = 0; i < l->n; i++)
+        if (l->fields[i].name.n > 0)
+            json_field(&l->fields[i], out);
     buf_add(out, S("}\n"));
 }
 
@@ -257,9 +291,9 @@ static void console_line(const struct log_line *l, struct buf *out)
     buf_addf(out, " %s %s", levels[l->level], l->event);
     for (size_t i = 0; i < l->n; i++) {
         const struct log_field *f = &l->fields[i];
-        if (f->name[0] == '\0')
+        if (f->name.n == 0)
             continue;
-        buf_addf(out, " %s=", f->name);
+        buf_addf(out, " " STR_FMT "=", STR_ARG(f->name));
         if (f->type != LOG_FIELD_STR)
             add_plain(f, out);
         else if (needs_quotes(f->text))

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes16.h"
 #include "clock.h"
 
 static const struct str hop_names[] = {
@@ -173,40 +174,39 @@ bool http_is_no_trailer(struct str lower_name)
 
 bool http_is_hop(struct str lower_name)
 {
+    enum { LENGTHS = 1 << 2 | 1 << 7 | 1 << 10 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19 };
+    if (lower_name.n > 19 || (LENGTHS >> lower_name.n & 1) == 0)
+        return false; /* as most fields */
     for (size_t i = 0; i < ARRAY_LEN(hop_names); i++)
         if (str_eq(lower_name, hop_names[i]))
             return true;
     return false;
 }
 
-/* True when one of the eight bytes is below 0x20 or is 0x7f: a known trick with carries,
- * which may also say so of a byte that follows such a one. */
-static bool has_control(uint64_t x)
+static bool is_control(unsigned char c)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
-    uint64_t low = (x - ones * 0x20) & ~x;
-    uint64_t del = x ^ (ones * 0x7f);
-    return ((low | ((del - ones) & ~del)) & highs) != 0;
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* Is there a control byte among the sixteen?  Bytes above 0x7f are none. */
+static bool has_control(const char *p)
+{
+    bytes16 v = bytes16_load(p);
+    return bytes16_any((((v & -0x20) == 0) & (v != '\t')) | (v == 0x7f));
 }
 
 bool http_value_ok(struct str value)
 {
     size_t i = 0;
-    while (i < value.n) {
-        uint64_t eight;
-        if (value.n >= sizeof(eight)) {
-            /* the last eight are looked at even if some of them have been */
-            size_t at = value.n - i >= sizeof(eight) ? i : value.n - sizeof(eight);
-            memcpy(&eight, value.p + at, sizeof(eight));
-            if (!has_control(eight)) {
-                i = at + sizeof(eight);
-                continue;
-            }
-        }
-        unsigned char c = (unsigned char)value.p[i++];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
+    if (value.n >= 16) {
+        for (; value.n - i >= 16; i += 16)
+            if (has_control(value.p + i))
+                return false;
+        return i == value.n || !has_control(value.p + value.n - 16);
     }
+    for (; i < value.n; i++)
+        if (is_control((unsigned char)value.p[i]))
+            return false;
     return true;
 }
 

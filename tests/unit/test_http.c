@@ -139,6 +139,41 @@ static void small_checks(void **state)
     assert_int_equal(http_content_length(S("-1"), &n), -EINVAL);
 }
 
+/* Goal: whatever its length and wherever it stands, no control byte passes, and nothing else
+ * is taken for one. */
+static void each_byte_of_a_value_counts(void **state)
+{
+    char text[40];
+    (void)state;
+    for (size_t n = 1; n <= sizeof(text); n++)
+        for (size_t at = 0; at < n; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                memset(text, '\x80' + (char)at, sizeof(text));
+                text[at] = (char)c;
+                bool bad = (c < 0x20 && c != '\t') || c == 0x7f;
+                assert_int_equal(http_value_ok((struct str){ text, n }), !bad);
+            }
+    assert_true(http_value_ok(S("")));
+}
+
+static void hop_by_hop_fields_are_known(void **state)
+{
+    static const char *const names[] = {
+        "connection", "keep-alive", "proxy-connection",   "transfer-encoding",   "te",
+        "trailer",    "upgrade",    "proxy-authenticate", "proxy-authorization",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct str name = str_of(names[i]);
+        assert_true(http_is_hop(name));
+        assert_false(http_is_hop(str_slice(name, 0, name.n - 1)));
+        assert_false(http_is_hop(str_slice(name, 1, name.n)));
+    }
+    assert_false(http_is_hop(S("")));
+    assert_false(
+        http_is_hop(S("a-name-of-sixty-four-bytes-that-must-not-be-shifted-by-its-length")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +182,8 @@ int main(void)
         cmocka_unit_test(authorities),
         cmocka_unit_test(targets),
         cmocka_unit_test(small_checks),
+        cmocka_unit_test(each_byte_of_a_value_counts),
+        cmocka_unit_test(hop_by_hop_fields_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

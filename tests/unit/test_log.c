@@ -112,6 +112,40 @@ static void bad_bytes_become_replacements(void **state)
     }
 }
 
+/* Goal: what is to be escaped is found in texts of any length, wherever it stands. */
+static void no_place_hides_a_byte(void **state)
+{
+    static const struct {
+        char byte;
+        struct str want;
+    } cases[] = { { '"', S_INIT("\\\"") },
+                  { '\\', S_INIT("\\\\") },
+                  { '\n', S_INIT("\\n") },
+                  { '\x7f', S_INIT("\\u007f") },
+                  { '\x9f', S_INIT(FFFD) } };
+    (void)state;
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++)
+        for (size_t n = 1; n <= 40; n++)
+            for (size_t at = 0; at < n; at++) {
+                char text[40];
+                struct buf out, want;
+                memset(text, '~', sizeof(text));
+                buf_init(&out, 4096);
+                buf_init(&want, 4096);
+                buf_add(&want, (struct str){ text, at });
+                buf_add(&want, cases[c].want);
+                buf_add(&want, (struct str){ text, n - at - 1 });
+                text[at] = cases[c].byte;
+                struct log_field f = F("v", ((struct str){ text, n }));
+                format_line(LOG_JSON, &f, 1, &out);
+                struct str got = buf_str(&out);
+                size_t from = str_find(got, S(",\"v\":\"")) + 6;
+                assert_str(str_slice(got, from, got.n - 3), buf_str(&want));
+                buf_done(&out);
+                buf_done(&want);
+            }
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
@@ -409,6 +443,7 @@ int main(void)
         cmocka_unit_test(json_has_the_fixed_members_then_the_fields),
         cmocka_unit_test(console_quotes_only_what_needs_it),
         cmocka_unit_test(bad_bytes_become_replacements),
+        cmocka_unit_test(no_place_hides_a_byte),
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(lines_arrive_whole_and_in_order),
         cmocka_unit_test(a_full_ring_drops_and_reports),
