@@ -1,8 +1,11 @@
 #include "hash.h"
 
+#include <endian.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/rand.h>
+#include <string.h>
 
 /* Fetching an algorithm and making its state cost several times the hash: both are kept.
  * One each per process, as everything here runs on one thread. */
@@ -62,6 +65,79 @@ void hash_hmac(struct str key, struct str s, unsigned char ret[HASH_BYTES])
     must(EVP_MAC_final(hmac, ret, &n, HASH_BYTES) == 1);
     must(n == HASH_BYTES);
 }
+
+/* ---- SipHash ---- */
+
+struct siphash {
+    uint64_t a, b, c, d;
+};
+
+static inline uint64_t rotate(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline void rounds(struct siphash *s, int n)
+{
+    while (n-- > 0) {
+        s->a += s->b;
+        s->c += s->d;
+        s->b = rotate(s->b, 13) ^ s->a;
+        s->d = rotate(s->d, 16) ^ s->c;
+        s->a = rotate(s->a, 32);
+        s->c += s->b;
+        s->a += s->d;
+        s->b = rotate(s->b, 17) ^ s->c;
+        s->d = rotate(s->d, 21) ^ s->a;
+        s->c = rotate(s->c, 32);
+    }
+}
+
+static inline void absorb(struct siphash *s, const void *p, size_t n, uint64_t highest)
+{
+    uint64_t word = 0;
+    memcpy(&word, p, n);
+    word = le64toh(word) | highest;
+    s->d ^= word;
+    rounds(s, 2);
+    s->a ^= word;
+}
+
+static void put_word(const struct siphash *s, unsigned char *to)
+{
+    uint64_t word = htole64(s->a ^ s->b ^ s->c ^ s->d);
+    memcpy(to, &word, sizeof(word));
+}
+
+void hash_siphash(const uint64_t key[2], struct str s, unsigned char ret[HASH_SHORT_BYTES])
+{
+    struct siphash h = { key[0] ^ UINT64_C(0x736f6d6570736575),
+                         key[1] ^ UINT64_C(0x646f72616e646f83),
+                         key[0] ^ UINT64_C(0x6c7967656e657261),
+                         key[1] ^ UINT64_C(0x7465646279746573) };
+    size_t i = 0;
+    for (; s.n - i >= 8; i += 8)
+        absorb(&h, s.p + i, 8, 0);
+    absorb(&h, s.n > i ? s.p + i : "", s.n - i, (uint64_t)s.n << 56);
+    h.c ^= 0xee;
+    rounds(&h, 4);
+    put_word(&h, ret);
+    h.b ^= 0xdd;
+    rounds(&h, 4);
+    put_word(&h, ret + 8);
+}
+
+void hash_short(struct str s, unsigned char ret[HASH_SHORT_BYTES])
+{
+    static uint64_t key[2];
+    static bool keyed;
+    if (!keyed)
+        must(RAND_bytes((unsigned char *)key, (int)sizeof(key)) == 1);
+    keyed = true;
+    hash_siphash(key, s, ret);
+}
+
+/* ---- hex ---- */
 
 void hash_hex(struct str s, char *out, size_t digits)
 {

@@ -1,10 +1,12 @@
 /*
- * session.h - rotating session identifiers, derived and never stored
+ * session.h - rotating session identifiers, derived and not stored outside the process
  * (docs/adapters.md section 6).
  *
  * Contract
  *   Input      secret, adapter, scope, window, credential, conversation text, time.
  *   Output     the same input gives the same identifier in every process.
+ *   Memory     the newest 1,024 are kept (48 KiB), under a keyed hash of their input.
+ *   Threads    one thread of a process.
  */
 #ifndef SESSION_H
 #define SESSION_H

@@ -43,6 +43,31 @@ static void each_part_counts(void **state)
     arena_done(&a);
 }
 
+/* Goal: identifiers that are kept, found again or displaced by others are those of before. */
+static void more_callers_than_are_kept(void **state)
+{
+    enum { CALLERS = 5000 };
+    static char first[CALLERS][40];
+    struct arena a;
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < CALLERS; i++) {
+            arena_init(&a, 1 << 20);
+            struct session_key k = base_key();
+            k.scope = SESSION_KEY;
+            k.credential = arena_printf(&a, "sk-%d", i);
+            struct str id = session_uuid(&a, &k);
+            assert_int_equal(id.n, 36);
+            if (round == 0)
+                memcpy(first[i], id.p, id.n);
+            assert_memory_equal(first[i], id.p, id.n);
+            assert_str(session_uuid(&a, &k), id);
+            arena_done(&a);
+        }
+    for (int i = 1; i < CALLERS; i++)
+        assert_memory_not_equal(first[i], first[i - 1], 36);
+}
+
 /* Goal: a scope looks at no more than its name says. */
 static void a_scope_ignores_the_rest(void **state)
 {
@@ -94,9 +119,8 @@ static void the_fingerprint_is_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_part_counts),
-        cmocka_unit_test(a_scope_ignores_the_rest),
-        cmocka_unit_test(the_form_is_kept),
+        cmocka_unit_test(each_part_counts),         cmocka_unit_test(more_callers_than_are_kept),
+        cmocka_unit_test(a_scope_ignores_the_rest), cmocka_unit_test(the_form_is_kept),
         cmocka_unit_test(the_fingerprint_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
