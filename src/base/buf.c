@@ -14,11 +14,18 @@ void buf_init(struct buf *b, size_t limit_bytes)
     *b = (struct buf){ .limit_bytes = limit_bytes };
 }
 
+/* The end moves back and leaves a tail. */
+static void mark_high(struct buf *b)
+{
+    b->high = b->high > b->to ? b->high : b->to;
+}
+
 static void free_bytes(struct buf *b)
 {
     if (b->wiped && b->p != NULL)
-        explicit_bzero(b->p, b->cap); /* sliding leaves a tail */
+        explicit_bzero(b->p, b->high > b->to ? b->high : b->to);
     free(b->p);
+    b->high = 0;
 }
 
 void buf_done(struct buf *b)
@@ -42,6 +49,7 @@ char *buf_reserve(struct buf *b, size_t n)
     if (b->p != NULL && n <= b->cap - b->to)
         return b->p + b->to;
     if (b->p != NULL && n <= b->cap - len && b->from >= len) {
+        mark_high(b);
         memmove(b->p, b->p + b->from, len); /* half or more is consumed: slide */
     } else {
         size_t cap = b->cap < BUF_MIN_CAP ? BUF_MIN_CAP : b->cap;
@@ -83,6 +91,7 @@ void buf_add_buf(struct buf *b, struct buf *from)
         b->from = from->from;
         b->to = from->to;
         b->cap = from->cap;
+        b->high = from->high;
         b->wiped |= from->wiped;
         from->p = NULL;
     } else {
@@ -106,6 +115,8 @@ void buf_addf(struct buf *b, const char *fmt, ...)
     int n = vsnprintf(room > 0 ? b->p + b->to : NULL, room, fmt, args);
     va_end(args);
     must(n >= 0);
+    if (room > 0)
+        b->high = b->cap; /* what was cut stands there */
     char *at = buf_reserve(b, (size_t)n + 1);
     if (at != NULL) {
         if ((size_t)n >= room) /* it was cut, or there was nowhere to put it */
@@ -129,6 +140,7 @@ void buf_consume(struct buf *b, size_t n)
 void buf_truncate(struct buf *b, size_t n)
 {
     must(n <= b->to - b->from);
+    mark_high(b);
     b->to = b->from + n;
 }
 

@@ -26,6 +26,7 @@ struct buf {
     char *p;         /* allocation */
     size_t from, to; /* live bytes are p[from..to) */
     size_t cap;
+    size_t high; /* below it bytes were used before; what is behind both it and `to` never was */
     size_t limit_bytes;
     bool overflow;
     bool wiped; /* bytes are zeroed before their memory is freed; set it after buf_init() */
