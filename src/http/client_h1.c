@@ -94,7 +94,7 @@ static void finish(struct pool_conn *c, bool may_keep)
     bool sent = x->send == SEND_SENT && conn_queued(c->conn) == 0;
     h->x = NULL;
     list_remove(&x->link);
-    if (may_keep && sent && h1_keep_alive(&h->codec)) {
+    if (may_keep && sent && c->state == POOL_BUSY && h1_keep_alive(&h->codec)) {
         conn_resume(c->conn, CONN_PAUSE_OWNER);
         pool_give_back(c);
     } else

@@ -26,12 +26,13 @@ struct pool *pool_new(struct loop *l, const struct pool_settings *settings)
         .fields_max = POOL_REPLY_FIELDS_MAX,
         .streams_max = POOL_STREAMS_MAX,
     };
-    p->dns = dns_new(l, settings->dns_ttl_ns);
+    p->dns = dns_new(l, settings->dns_ttl_ns, settings->dns_stale_ns);
     for (int i = 0; i < POOL_STATES; i++)
         list_init(&p->in[i]);
     list_init(&p->origins);
     list_init(&p->waiters);
     timeout_init(&p->idle_timer, pool_on_idle_timer, p);
+    timeout_init(&p->names_timer, pool_on_names_timer, p);
     return p;
 }
 
@@ -72,6 +73,10 @@ void pool_free(struct pool *p)
         }
     }
     timeout_clear(p->loop, &p->idle_timer);
+    timeout_clear(p->loop, &p->names_timer);
+    list_each (it, tmp, &p->origins) {
+        dns_cancel(list_entry(it, struct origin, link)->query);
+    }
     dns_free(p->dns);
     p->dns = NULL;
     loop_defer(p->loop, free_when_quiet, p);
@@ -96,6 +101,8 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
     SSL_CTX *tls = s->tls_client != NULL ? s->tls_client : p->settings.tls;
     if (s->tls && tls != NULL)
         tls_client_warm(tls); /* now, not while streams wait */
+    o->reached = s->proxy == CONNECT_DIRECT ? s->host : s->proxy_host;
+    o->named = !dns_is_literal(o->reached);
     o->streams_max = POOL_STREAMS_MAX;
     o->shares = s->prior_h2 && !s->tls;
     return o;

@@ -13,6 +13,8 @@
  *   Limits     conns_max conns; exchanges beyond wait in order, at most
  *              waiting_max, then on_fail(E_NO_CAPACITY).  idle_max idle conns; the
  *              oldest goes.  An idle conn lives idle_ns.
+ *   Addresses  while there are conns to a name it is looked up every ttl: conns to an address
+ *              that is no longer its own take no new exchange, and close when they are free.
  *   Result     exactly one of on_end() (complete, clean) and on_fail() ends an exchange;
  *              it is dead when that returns.  exchange_cancel() ends it
  *              too: no callback comes afterwards; HTTP/1 closes the conn at
@@ -55,9 +57,9 @@ struct pool_settings {
     int conns_max, idle_max, waiting_max;
     int64_t idle_ns;
     int64_t connect_ns;
-    int64_t dns_ttl_ns;
-    SSL_CTX *tls;              /* client context (tls.h); not owned */
-    size_t reply_header_bytes; /* 64 KiB */
+    int64_t dns_ttl_ns, dns_stale_ns; /* dns.h */
+    SSL_CTX *tls;                     /* client context (tls.h); not owned */
+    size_t reply_header_bytes;        /* 64 KiB */
 };
 
 struct pool *pool_new(struct loop *l, const struct pool_settings *settings);

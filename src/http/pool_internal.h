@@ -1,6 +1,6 @@
 /*
- * pool_internal.h - what pool.c, pool_exchange.c and the clients (client_h1.c,
- * client_h2.c) share.  Nobody else includes it.
+ * pool_internal.h - what pool.c, pool_conns.c, pool_names.c, pool_exchange.c and the clients
+ * (client_h1.c, client_h2.c) share.  Nobody else includes it.
  *
  * Contract
  *   Ownership  the pool owns origins and conns; a conn owns its client (codec) and socket.
@@ -111,6 +111,11 @@ struct origin {
     struct arena arena;
     struct origin_settings settings; /* texts in the arena */
     struct tls_sessions sessions;
+    struct str reached; /* the host that conns go to: its own or the proxy's */
+    bool named;         /* that is no address */
+    struct dns_query *query;
+    int64_t looked_up_ns; /* of the answer that conns were last held against */
+    bool in_use;          /* scratch of pool_on_names_timer(): it has conns */
     int connecting, waiting;
     int promised;       /* scratch of pool_serve(): waiters that a conn being opened will serve */
     size_t streams_max; /* HTTP/2: what its newest SETTINGS allow at once */
@@ -127,7 +132,7 @@ struct pool {
     int count[POOL_STATES];
     struct list origins;
     struct list waiters; /* exchanges, in order */
-    struct timeout idle_timer;
+    struct timeout idle_timer, names_timer;
     uint64_t serial;
     size_t exchanges; /* not dead */
     bool serve_queued;
@@ -204,6 +209,11 @@ bool pool_unsent(const struct pool_conn *c);
 /* Fails every exchange of the conn and closes it.  retry: those that met a stale conn are
  * reported as unprocessed. */
 void pool_lose(struct pool_conn *c, int err, const char *cause, bool retry);
+
+/* --- pool_names.c --- */
+
+void pool_on_names_timer(void *ctx);   /* the pool's names_timer */
+void pool_watch_names(struct pool *p); /* there is a new conn, whose address may change */
 
 /* --- pool_exchange.c --- */
 

@@ -612,6 +612,23 @@ struct str conn_remote(const struct conn *c)
     return str_of(c->remote);
 }
 
+bool conn_is_to(const struct conn *c, const struct sockaddr_storage *address)
+{
+    struct sockaddr_storage a;
+    socklen_t n = sizeof(a);
+    if (getpeername(c->wire.fd, (struct sockaddr *)&a, &n) < 0 || a.ss_family != address->ss_family)
+        return false;
+    if (a.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)&a;
+        const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)address;
+        return x->sin6_port == y->sin6_port &&
+               memcmp(&x->sin6_addr, &y->sin6_addr, sizeof(x->sin6_addr)) == 0;
+    }
+    const struct sockaddr_in *x = (const struct sockaddr_in *)&a;
+    const struct sockaddr_in *y = (const struct sockaddr_in *)address;
+    return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+}
+
 struct loop *conn_loop(const struct conn *c)
 {
     return c->loop;

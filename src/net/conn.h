@@ -38,6 +38,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "buf.h"
 #include "loop.h"
@@ -105,6 +106,8 @@ bool conn_is_resumed(const struct conn *c); /* TLS: the handshake resumed a sess
 struct str conn_alpn(const struct conn *c); /* "h2", "http/1.1" or empty */
 struct str
 conn_remote(const struct conn *c); /* "127.0.0.1:1234", "[::1]:1234"; lives with the conn */
+/* The other side is at this address and port. */
+bool conn_is_to(const struct conn *c, const struct sockaddr_storage *address);
 struct loop *conn_loop(const struct conn *c);
 /* Time of the last byte written to the socket; for write stalls. */
 int64_t conn_last_write_ns(const struct conn *c);

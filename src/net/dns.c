@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "err.h"
 #include "list.h"
+#include "lookup.h"
 #include "mem.h"
 #include "must.h"
 
@@ -18,11 +19,15 @@ enum {
     NAME_BYTES_MAX = 253, /* rfc1035,s2.3.4 in text form */
 };
 
-#define STALE_NS (3600 * NS_PER_S)
+/* How long a question waits for a new answer where an old one could do, and how long a failed
+ * look-up is not repeated then. */
+#define PATIENCE_NS (500 * NS_PER_MS)
+#define REPEAT_NS (1000 * NS_PER_MS)
 
 struct dns {
     struct loop *loop;
-    int64_t ttl_ns;
+    struct lookups *lookups;
+    int64_t ttl_ns, stale_ns;
     struct list names; /* most recently used first */
     size_t name_count;
 };
@@ -33,16 +38,12 @@ struct name {
     struct dns *dns;
     struct lookup *lookup; /* under way, or NULL */
     struct list waiting;   /* dns_query */
+    struct timeout patience;
     struct dns_answer answer;
     int64_t answered_ns; /* 0: never */
+    int64_t failed_ns;   /* when a look-up last failed or had taken too long; 0: not since */
     size_t n;
     char text[];
-};
-
-/* A request in libuv's thread pool; outlives its name when that is dropped. */
-struct lookup {
-    uv_getaddrinfo_t request;
-    struct name *name;
 };
 
 struct dns_query {
@@ -118,6 +119,12 @@ static bool parse_literal(struct str host, struct dns_answer *ret)
     return ret->n == 1;
 }
 
+bool dns_is_literal(struct str host)
+{
+    struct dns_answer a;
+    return parse_literal(host, &a);
+}
+
 static void deliver(struct dns_query *q, int err, const struct dns_answer *answer)
 {
     q->err = err;
@@ -158,36 +165,48 @@ static void deliver_all(struct loop *l, struct name *name, int err)
     }
 }
 
-static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+/* The last good answer may still be used. */
+static bool may_serve(const struct name *name)
 {
-    struct lookup *lookup = request->data;
-    struct name *name = lookup->name;
-    free(lookup);
-    if (name == NULL) { /* dns_free() */
-        uv_freeaddrinfo(found);
-        return;
-    }
+    const struct dns *d = name->dns;
+    int64_t age = loop_now_ns(d->loop) - name->answered_ns;
+    return name->answered_ns != 0 && age < d->ttl_ns + d->stale_ns;
+}
+
+static void on_looked_up(void *ctx, const struct addrinfo *found)
+{
+    struct name *name = ctx;
     struct dns *d = name->dns;
     int64_t now = loop_now_ns(d->loop);
     name->lookup = NULL;
-    struct dns_answer fresh = { .n = 0 };
-    if (status == 0)
-        interleave(&fresh, found);
-    uv_freeaddrinfo(found);
-    int err = 0;
+    timeout_clear(d->loop, &name->patience);
+    struct dns_answer fresh = { .looked_up_ns = now };
+    interleave(&fresh, found);
     if (fresh.n > 0) {
         name->answer = fresh;
         name->answered_ns = now;
-    } else if (name->answered_ns == 0 || now - name->answered_ns > d->ttl_ns + STALE_NS) {
-        err = E_UPSTREAM_DNS;
+        name->failed_ns = 0;
+    } else {
+        name->failed_ns = now;
     }
-    deliver_all(d->loop, name, err);
+    deliver_all(d->loop, name, fresh.n > 0 || may_serve(name) ? 0 : E_UPSTREAM_DNS);
+}
+
+/* The resolver is slow: nobody waits on for it who can do without. */
+static void on_patience(void *ctx)
+{
+    struct name *name = ctx;
+    if (!may_serve(name))
+        return;
+    name->failed_ns = loop_now_ns(name->dns->loop);
+    deliver_all(name->dns->loop, name, 0);
 }
 
 static void drop_name(struct name *name)
 {
     must(list_empty(&name->waiting));
     must(name->lookup == NULL);
+    timeout_clear(name->dns->loop, &name->patience);
     list_remove(&name->link);
     name->dns->name_count--;
     free(name);
@@ -228,6 +247,7 @@ static struct name *find_name(struct dns *d, struct str host)
     name->n = host.n;
     name->dns = d;
     list_init(&name->waiting);
+    timeout_init(&name->patience, on_patience, name);
     list_prepend(&d->names, &name->link);
     d->name_count++;
     return name;
@@ -235,23 +255,21 @@ static struct name *find_name(struct dns *d, struct str host)
 
 static void start_lookup(struct dns *d, struct name *name)
 {
-    struct lookup *lookup = mem_new(struct lookup);
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-    lookup->name = name;
-    lookup->request.data = lookup;
-    name->lookup = lookup;
-    int e = uv_getaddrinfo(&d->loop->uv, &lookup->request, on_looked_up, name->text, NULL, &hints);
-    if (e == 0)
+    if (lookup_start(d->lookups, name->text, on_looked_up, name, &name->lookup) < 0) {
+        on_looked_up(name, NULL);
         return;
-    /* libuv refuses names that IDNA cannot encode, before any thread sees them */
-    on_looked_up(&lookup->request, e, NULL);
+    }
+    if (may_serve(name))
+        timeout_set(d->loop, &name->patience, PATIENCE_NS);
 }
 
-struct dns *dns_new(struct loop *l, int64_t ttl_ns)
+struct dns *dns_new(struct loop *l, int64_t ttl_ns, int64_t stale_ns)
 {
     struct dns *d = mem_new(struct dns);
     d->loop = l;
+    d->lookups = lookups_new(l);
     d->ttl_ns = ttl_ns;
+    d->stale_ns = stale_ns;
     list_init(&d->names);
     return d;
 }
@@ -266,14 +284,24 @@ void dns_free(struct dns *d)
             list_remove(q);
             free(list_entry(q, struct dns_query, link));
         }
-        if (name->lookup != NULL) {
-            name->lookup->name = NULL;
-            (void)uv_cancel((uv_req_t *)&name->lookup->request); /* busy ones run out */
-            name->lookup = NULL;
-        }
+        name->lookup = NULL; /* it runs out, and nobody is told */
         drop_name(name);
     }
+    lookups_free(d->lookups);
     free(d);
+}
+
+static bool is_fresh(const struct name *name)
+{
+    return name->answered_ns != 0 &&
+           loop_now_ns(name->dns->loop) - name->answered_ns < name->dns->ttl_ns;
+}
+
+/* The last good answer is all there is for now, and has to be looked up again only then. */
+static bool is_held(const struct name *name)
+{
+    return name->failed_ns != 0 && may_serve(name) &&
+           loop_now_ns(name->dns->loop) - name->failed_ns < REPEAT_NS;
 }
 
 struct dns_query *dns_find(struct dns *d, struct str host, uint16_t port, dns_fn *fn, void *ctx)
@@ -294,13 +322,11 @@ struct dns_query *dns_find(struct dns *d, struct str host, uint16_t port, dns_fn
         answer_later(d->loop, q, E_UPSTREAM_DNS, NULL);
         return q;
     }
-    int64_t age = loop_now_ns(d->loop) - name->answered_ns;
-    if (name->answered_ns != 0 && age < d->ttl_ns) {
+    if (is_fresh(name) || (name->failed_ns != 0 && may_serve(name)))
         answer_later(d->loop, q, 0, &name->answer);
-        return q;
-    }
-    list_append(&name->waiting, &q->link);
-    if (name->lookup == NULL)
+    else
+        list_append(&name->waiting, &q->link);
+    if (name->lookup == NULL && !is_fresh(name) && !is_held(name))
         start_lookup(d, name);
     return q;
 }

@@ -242,12 +242,16 @@ struct listener *listener_new(struct loop *l, int fd, listener_accept_fn *on_acc
 
 void listener_pause(struct listener *s)
 {
+    if (s->paused)
+        return;
     s->paused = true;
     update(s);
 }
 
 void listener_resume(struct listener *s)
 {
+    if (!s->paused)
+        return; /* said for every conn that ends: epoll need not hear of it */
     s->paused = false;
     update(s);
 }

@@ -133,6 +133,7 @@ static int setup_upstreams(struct worker *w, struct buf *error)
         .idle_ns = c->http_keepalive_expiry_ms * NS_PER_MS,
         .connect_ns = c->http_connect_timeout_ms * NS_PER_MS,
         .dns_ttl_ns = c->dns_ttl_ms * NS_PER_MS,
+        .dns_stale_ns = c->dns_stale_ms * NS_PER_MS,
         .tls = w->client_tls,
         .reply_header_bytes = 64 * 1024,
     };

@@ -131,8 +131,8 @@ class Conn:
 class Upstream:
     """script(conn, request) runs for each request; the connection lives on unless it closes it."""
 
-    def __init__(self, tls=None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, tls=None, host="127.0.0.1", port=0):
+        self.listener = socket.create_server((host, port))
         self.port = self.listener.getsockname()[1]
         self.tls = tls  # (cert, key)
         self.lock = threading.Lock()

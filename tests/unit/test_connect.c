@@ -140,7 +140,7 @@ static void scene_init(struct scene *s, bool tls)
     else
         rig_init(&s->rig);
     fake_init(&s->server, &s->rig, S("127.0.0.1"));
-    s->dns = dns_new(&s->rig.loop, 60 * NS_PER_S);
+    s->dns = dns_new(&s->rig.loop, 60 * NS_PER_S, 0);
     s->target = (struct connect_target){
         .host = S("127.0.0.1"), .port = s->server.port, .tls = tls, .sessions = &s->rig.sessions
     };

@@ -23,7 +23,7 @@ static void note(void *ctx, int err, const struct dns_answer *answer)
 static void scene(struct rig *r, struct dns **ret_dns, int64_t ttl_ns)
 {
     rig_init(r);
-    *ret_dns = dns_new(&r->loop, ttl_ns);
+    *ret_dns = dns_new(&r->loop, ttl_ns, 3600 * NS_PER_S);
 }
 
 static struct got ask(struct rig *r, struct dns *d, struct str host)
