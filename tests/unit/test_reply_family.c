@@ -90,8 +90,15 @@ static void names_are_the_clients(void **state)
 
 static void times_are_read_and_written(void **state)
 {
-    static const char *const bad[] = { "", "2026-10-21", "2026-10-21T07:28:00+02:00",
-                                       "2026-10-21T07:28:00Zx", "not a time but long enough" };
+    static const char *const bad[] = { "",
+                                       "2026-10-21",
+                                       "2026-10-21T07:28:00+02:00",
+                                       "2026-10-21T07:28:00Zx",
+                                       "not a time but long enough",
+                                       " 2026-10-21T7:28:00Z",
+                                       "2026-1-21T07:28:000Z",
+                                       "2026-02-29T07:28:00Z",
+                                       "2026-10-21T24:00:00Z" };
     char room[RFC3339_BYTES];
     int64_t s = 0;
     (void)state;
@@ -99,6 +106,9 @@ static void times_are_read_and_written(void **state)
     assert_true(rfc3339_read(S("2026-10-21T07:28:00.123456Z"), &s));
     assert_int_equal(s, NOW);
     assert_true(rfc3339_read(S("2026-10-21T07:28:00+00:00"), &s));
+    assert_false(rfc3339_read(S("2026-10-21T07:28:00Z\0"), &s));
+    assert_true(rfc3339_read(S("0026-10-21T07:28:60Z"), &s));
+    assert_str(rfc3339_write(s, room), S("0026-10-21T07:29:00Z"));
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(rfc3339_read(str_of(bad[i]), &s));
 }
