@@ -205,17 +205,13 @@ int convert_body(struct convert *c, struct str body, struct buf *out)
 void convert_error_read(struct arena *a, int status, struct str body, struct event_error *ret)
 {
     struct json_edit e;
-    if (json_is_valid(str_trim(body))) {
-        json_edit_init(&e, a, str_trim(body));
-        error_of(&e, a, json_root(&e), status, ret);
-        return;
-    }
-    json_edit_init(&e, a, S("{}"));
-    error_of(&e, a, json_root(&e), status, ret);
     struct str text = str_trim(body);
     bool markup = text.n > 0 && text.p[0] == '<';
-    if (text.n > 0 && !markup && status != 200)
-        ret->message = str_slice(text, 0, 2000);
+    if (!json_is_valid(text)) /* the text itself is the message */
+        text = text.n > 0 && !markup && status != 200 ? json_quote(a, str_slice(text, 0, 2000))
+                                                      : S("{}");
+    json_edit_init(&e, a, text);
+    error_of(&e, a, json_root(&e), status, ret);
 }
 
 int convert_error_write(enum protocol client, const struct event_error *error,

@@ -1,5 +1,6 @@
 /*
- * Goal: convert_request() adds a whole body to `out`, or leaves it as it was.
+ * Goal: convert_request() adds a whole body to `out`, or leaves it as it was; how an
+ * upstream's error is read.
  */
 #include "unit.h"
 
@@ -86,11 +87,38 @@ static void a_limit_is_all_or_nothing(void **state)
     }
 }
 
+/* Goal: what an error says counts the same in JSON and in plain text (A5.2). */
+static void an_error_in_plain_text_is_read(void **state)
+{
+    static const struct {
+        int status;
+        const char *body, *message, *code;
+        int means;
+    } rows[] = {
+        { 503, "The engine is overloaded\n", "The engine is overloaded", "", 529 },
+        { 400, "prompt is too long", "prompt is too long", "context_length_exceeded", 400 },
+        { 404, "no such model", "no such model", "model_not_found", 404 },
+        { 502, "say \"x\" {", "say \"x\" {", "", 502 },
+        { 502, "<html>x</html>", "upstream returned HTTP 502", "", 502 },
+        { 200, "fine", "upstream returned HTTP 502", "", 502 },
+        { 500, "", "upstream returned HTTP 500", "", 500 },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct event_error error;
+        convert_error_read(&work, rows[i].status, str_of(rows[i].body), &error);
+        assert_int_equal(error.status, rows[i].means);
+        assert_str(error.message, str_of(rows[i].message));
+        assert_str(error.code, str_of(rows[i].code));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_error_leaves_the_output, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_there_stays_in_front, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_error_in_plain_text_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_limit_is_all_or_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
