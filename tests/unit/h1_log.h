@@ -86,7 +86,7 @@ static void h1_log_done(struct h1_log *l)
 
 /* One piece of the stream.  Requests: goes on behind each; replies: one only, with
  * what is left unused in *ret_left. */
-static int h1_log_feed(struct h1_log *l, struct str bytes, size_t *ret_left)
+static inline int h1_log_feed(struct h1_log *l, struct str bytes, size_t *ret_left)
 {
     do {
         ssize_t used = h1_feed(&l->c, bytes);
