@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them.  The builds themselves are CMake's.
 .DEFAULT_GOAL := build
-.PHONY: help build run test asan fuzz bench lint fmt sbom reproducible install clean
+.PHONY: help build run test asan fuzz coverage bench lint fmt sbom reproducible install clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -34,6 +34,10 @@ asan: ## build with sanitizers and run the unit tests
 fuzz: ## run each fuzz harness for SECONDS=60, or only HARNESS=name; a closing table
 	@tools/setup lint
 	@tools/fuzz $(SECONDS) $(HARNESS)
+
+coverage: ## line coverage of parsers and converters, by unit tests and fuzz seeds
+	@tools/setup lint
+	@tools/coverage
 
 bench: build ## speed, memory and latency next to nginx, HAProxy, nghttpx: a table, build/bench.json
 	@cmake --build build/release --target bench_traffic
