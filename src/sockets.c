@@ -150,7 +150,13 @@ int sockets_check(const struct config *c, struct buf *ret_error)
     }
     if (c->admin_listen.n == 0)
         return 0;
-    return admin_address(c->admin_listen, &path, &host, &port, ret_error);
+    int e = admin_address(c->admin_listen, &path, &host, &port, ret_error);
+    if (e == 0 && path == NULL && str_trim(c->admin_token).n == 0) {
+        buf_add(ret_error, S("ADMIN_LISTEN: any user of this machine reaches a TCP port: set "
+                             "ADMIN_TOKEN, or listen on unix:/path"));
+        e = -EINVAL;
+    }
+    return e;
 }
 
 /* Opens what is missing.  kept: this port's address has not changed. */

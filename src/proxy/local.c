@@ -1,6 +1,7 @@
 #include "local.h"
 
 #include "err.h"
+#include "headers.h"
 #include "mem.h"
 #include "reply.h"
 #include "request_log.h"
@@ -47,6 +48,31 @@ void local_reply(struct request *r)
 
 /* --- the admin listener --- */
 
+static bool admin_may(const struct worker *w, const struct http_head *head)
+{
+    struct str token = str_trim(w->config->admin_token);
+    if (token.n == 0)
+        return true;
+    struct credential c = headers_credential(&head->headers, PROTOCOL_CHAT);
+    return c.form == CREDENTIAL_BEARER && str_eq_secret(c.value, token);
+}
+
+static int admin_answer(struct worker *w, const struct http_head *head, struct buf *body)
+{
+    if (!admin_may(w, head)) {
+        w->counters->refused[REFUSAL_KEY]++;
+        buf_add(body, S("unauthorized\n"));
+        return 401;
+    }
+    if (str_eq(head->target, S("/metrics"))) {
+        counters_write(w->slots, body);
+        return 200;
+    }
+    bool health = str_eq(head->target, S("/health"));
+    buf_add(body, health ? S("ok\n") : S("not found\n"));
+    return health ? 200 : 404;
+}
+
 static void admin_request(void *ctx, struct server_stream *s, const struct http_head *head)
 {
     struct worker_listener *l = ctx;
@@ -55,12 +81,9 @@ static void admin_request(void *ctx, struct server_stream *s, const struct http_
     struct http_headers headers = { 0 };
     arena_init(&a, 64 * 1024);
     buf_init(&body, 1 << 20);
-    bool metrics = str_eq(head->target, S("/metrics"));
-    int status = metrics || str_eq(head->target, S("/health")) ? 200 : 404;
-    if (metrics)
-        counters_write(l->worker->slots, &body);
-    else
-        buf_add(&body, status == 200 ? S("ok\n") : S("not found\n"));
+    int status = admin_answer(l->worker, head, &body);
+    if (status == 401)
+        http_add(&headers, &a, S("www-authenticate"), S("Bearer"));
     http_add(&headers, &a, S("content-type"), S("text/plain; version=0.0.4; charset=utf-8"));
     server_head(s, status, &headers, (int64_t)buf_len(&body));
     server_write(s, buf_str(&body));

@@ -94,7 +94,7 @@ def test_check_shows_settings_and_their_sources(tmp_path):
     "ANTHROPIC_BASE_URL=ftp://x", "ANTHROPIC_BASE_URL=nonsense", "TLS_CERT_FILE=/nonexistent",
     "UPSTREAM_CA_FILE=/nonexistent", "HTTPS_PROXY=gopher://x", "ANTHROPIC_AUTH_STYLE=magic",
     "NO_SUCH_SETTING=1", "SERVICES=three", "ADMIN_LISTEN=0.0.0.0:99", "ADMIN_LISTEN=nonsense",
-    "CLAUDE_SERVICE_HOST=example.org", "CODEX_SERVICE_PORT=8001"])
+    "ADMIN_LISTEN=127.0.0.1:99", "CLAUDE_SERVICE_HOST=example.org", "CODEX_SERVICE_PORT=8001"])
 def test_bad_settings(setting):
     done = run("check", *QUIET, "--set", setting)
     assert done.returncode == 2, done.stdout
@@ -549,7 +549,9 @@ def test_dumped_requests(sim, tmp_path):
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 def test_metrics(sim, tmp_path, kind):
     where = f"unix:{tmp_path}/admin" if kind == "unix" else "127.0.0.1:0"
-    with Proxy(ANTHROPIC_BASE_URL=sim.url, SERVICES="claude", ADMIN_LISTEN=where) as p:
+    token = {"authorization": "Bearer admin-token"}
+    settings = {"ADMIN_TOKEN": "admin-token"} if kind == "tcp" else {}
+    with Proxy(ANTHROPIC_BASE_URL=sim.url, SERVICES="claude", ADMIN_LISTEN=where, **settings) as p:
         assert post(p.claude_port, body=BODY | {"stream": True}).status == 200
         if kind == "unix":
             assert stat.S_IMODE(os.stat(tmp_path / "admin").st_mode) == 0o600
@@ -559,8 +561,8 @@ def test_metrics(sim, tmp_path, kind):
             text = done.stdout
         else:
             with Client(p.wait_log("listening", service="admin")["port"]) as c:
-                text = c.request("GET", "/metrics").body.decode()
-                assert c.request("GET", "/nope").status == 404
+                text = c.request("GET", "/metrics", token).body.decode()
+                assert c.request("GET", "/nope", token).status == 404
         assert re.search(r"^ccproxy_requests_total 1$", text, re.M), text
         assert re.search(r"^ccproxy_streams_total 1$", text, re.M)
         assert re.search(r"^ccproxy_replies_2xx_total 1$", text, re.M)

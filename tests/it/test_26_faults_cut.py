@@ -91,7 +91,7 @@ def fronts():
     """Proxies by their upstream's protocol; all go through one relay to one upstream."""
     up = Upstream()
     relay = Relay(up.port)
-    made = {p: only(relay, p, ADMIN_LISTEN="127.0.0.1:0", STREAM_PING_SECONDS="0")
+    made = {p: only(relay, p, ADMIN_LISTEN="127.0.0.1:0", ADMIN_TOKEN="t", STREAM_PING_SECONDS="0")
             for p in PROTOCOLS}
     yield made, relay, up
     for p in made.values():
@@ -102,7 +102,7 @@ def fronts():
 
 def counters(proxy):
     with Client(proxy.wait_log("listening", service="admin")["port"]) as c:
-        text = c.request("GET", "/metrics").body.decode()
+        text = c.request("GET", "/metrics", {"authorization": "Bearer t"}).body.decode()
     return {n: int(v) for n, v in re.findall(r"^ccproxy_(\w+) (\d+)$", text, re.M)}
 
 
