@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "children.h"
+#include "client_keys.h"
 #include "clock.h"
 #include "confine.h"
 #include "files.h"
@@ -95,6 +96,8 @@ static int load(struct supervisor *s, struct config *config, struct buf *error, 
         sockets_log_settings(config);
     if (e == 0 && config->session_secret.n == 0)
         e = config_set(config, S("SESSION_SECRET"), str_of(s->secret), error);
+    if (e == 0)
+        client_keys_seal(config);
     if (e == 0)
         log_warnings(config);
     return e;

@@ -300,6 +300,8 @@ bool config_text(const struct config *c, struct str name, struct str *ret_value)
 {
     int rank;
     size_t row = config_row_find(name, &rank);
+    if (row == CONFIG_proxy_api_keys)
+        return false; /* kept as hashes */
     if (row < CONFIG_COUNT) {
         struct str text = str_of(c->text[row]);
         if (text.n == 0 && c->source[row] == SOURCE_DEFAULT)

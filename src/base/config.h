@@ -106,7 +106,7 @@ int config_decode(struct config *c, struct str bytes) MUST_CHECK;
 
 /* The value of a setting by its variable name, for ${NAME} in adapter files;
  * falls back to the environment of the process that loaded it.  False when
- * nobody set it. */
+ * nobody set it, and for PROXY_API_KEYS. */
 bool config_text(const struct config *c, struct str name, struct str *ret_value);
 
 #endif

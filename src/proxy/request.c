@@ -6,10 +6,12 @@
 
 #include <stdlib.h>
 
+#include "client_keys.h"
 #include "clock.h"
 #include "convert.h"
 #include "err.h"
 #include "local.h"
+#include "lockout.h"
 #include "mem.h"
 #include "models.h"
 #include "relay.h"
@@ -139,25 +141,31 @@ static enum next step_route(struct request *r)
 
 /* --- admit --- */
 
-static bool key_is_listed(struct str list, struct str key)
+/* An address that guesses is refused before its key is looked at: the right one, too, or the
+ * answer would tell. */
+static int check_listed_key(struct request *r)
 {
-    struct str part;
-    bool found = false;
-    while (str_next(&list, ',', &part)) {
-        part = str_trim(part);
-        if (part.n > 0 && str_eq_secret(part, key))
-            found = true;
+    struct lockout *l = r->worker->lockout;
+    bool presented = r->credential.form != CREDENTIAL_NONE;
+    int64_t left_ns = l != NULL ? lockout_left_ns(l, server_remote(r->stream), r->begin_ns) : 0;
+    if (presented && left_ns > 0) {
+        r->retry_after_s = (left_ns + NS_PER_S - 1) / NS_PER_S;
+        return E_LOCKED_OUT;
     }
-    return found;
+    if (presented && client_keys_has(r->worker->client_keys, r->credential.value))
+        return 0;
+    if (presented && l != NULL && lockout_fail(l, server_remote(r->stream), r->begin_ns))
+        request_log_locked_out(r);
+    return E_UNAUTHORIZED;
 }
 
 /* A key is needed unless the server has its own and lists no client keys. */
-static bool is_admitted(const struct request *r)
+static int check_key(struct request *r)
 {
-    const struct config *c = r->worker->config;
-    if (str_trim(c->proxy_api_keys).n > 0)
-        return key_is_listed(c->proxy_api_keys, r->credential.value);
-    return r->upstream->key.n > 0 || r->credential.form != CREDENTIAL_NONE;
+    if (r->worker->client_keys != NULL)
+        return check_listed_key(r);
+    bool admitted = r->upstream->key.n > 0 || r->credential.form != CREDENTIAL_NONE;
+    return admitted ? 0 : E_UNAUTHORIZED;
 }
 
 /* What only an upstream of another protocol could have: nothing is stored here (A3.7). */
@@ -179,8 +187,9 @@ static enum next step_admit(struct request *r)
     r->credential = headers_credential(&r->head.headers, p);
     r->credential_text = secret_strndup(r->credential.value.p, r->credential.value.n);
     r->credential.value.p = r->credential_text;
-    if (!is_admitted(r))
-        return fail(r, E_UNAUTHORIZED, S(""));
+    int e = check_key(r);
+    if (e < 0)
+        return fail(r, e, S(""));
     if (r->route.kind == ROUTE_JSON &&
         r->head.content_length > (int64_t)r->worker->config->max_body_bytes)
         return fail(r, E_TOO_LARGE, S(""));

@@ -256,7 +256,7 @@ void request_log_error(struct request *r)
                      F("duration_ms", ms_since(r->begin_ns, clock_mono_ns())));
         return;
     }
-    if (r->err == E_UNAUTHORIZED)
+    if (r->err == E_UNAUTHORIZED || r->err == E_LOCKED_OUT)
         event = "authentication_error";
     else if (row->http_status < 500)
         event = "invalid_request_error";
@@ -264,6 +264,14 @@ void request_log_error(struct request *r)
         level = LOG_ERROR;
     log_write_as(level, logger(r), event, F("request_id", r->id), F("path", r->route.path),
                  F("error", text), F("code", row->name));
+}
+
+void request_log_locked_out(const struct request *r)
+{
+    const struct config *c = r->worker->config;
+    log_write_as(LOG_WARNING, logger(r), "address_locked_out", F("request_id", r->id),
+                 F("remote", server_remote(r->stream)), F("failures", c->key_failures_max),
+                 F("seconds", c->key_failures_ms / 1000));
 }
 
 static struct log_field count_field(const char *name, int64_t count)

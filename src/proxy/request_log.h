@@ -20,6 +20,8 @@ void request_log_reply(struct request *r);
 /* Part of a converted reply was no JSON, if so (E186). */
 void request_log_unread(struct request *r);
 void request_log_error(struct request *r);
+/* The request's key was the wrong one too many. */
+void request_log_locked_out(const struct request *r);
 void request_log_done(struct request *r);
 /* Of no request.  status 0: it got no answer, and id is empty. */
 void request_log_refused(const struct worker_listener *l, const struct server_refusal *why,

@@ -44,7 +44,9 @@ void request_reply_head(struct request *r, int status, const struct http_headers
     if (status == 426) {
         http_add(&out, a, S("upgrade"), S("websocket"));
     }
-    if (status == 503 && upstream == NULL)
+    if (r->retry_after_s > 0)
+        http_add(&out, a, S("retry-after"), arena_u64(a, (uint64_t)r->retry_after_s));
+    else if (status == 503 && upstream == NULL)
         http_add(&out, a, S("retry-after"), S("1"));
     r->status = status;
     server_head(r->stream, status, &out, body_bytes);

@@ -9,11 +9,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "client_keys.h"
 #include "clock.h"
 #include "confine.h"
 #include "err.h"
 #include "hash.h"
 #include "local.h"
+#include "lockout.h"
 #include "log.h"
 #include "mem.h"
 #include "models.h"
@@ -168,6 +170,14 @@ static void setup_limits(struct worker *w)
     };
 }
 
+static void setup_keys(struct worker *w)
+{
+    const struct config *c = w->config;
+    w->client_keys = client_keys_new(c->proxy_api_keys);
+    if (w->client_keys != NULL && c->key_failures_max > 0)
+        w->lockout = lockout_new(c->key_failures_max, c->key_failures_ms * NS_PER_MS);
+}
+
 static void setup_servers(struct worker *w, const struct worker_settings *settings)
 {
     w->listeners_n = settings->listeners_n;
@@ -210,6 +220,7 @@ static int setup(struct worker *w, const struct worker_settings *settings)
         w->counters = &w->slots[settings->slot];
         counters_begin(w->counters);
         w->models = models_new(w);
+        setup_keys(w);
         setup_limits(w);
         setup_servers(w, settings);
     }
@@ -223,6 +234,8 @@ static void teardown(struct worker *w)
         server_free(w->listeners[i].server);
     models_free(w->models);
     w->models = NULL;
+    client_keys_free(w->client_keys);
+    lockout_free(w->lockout);
     pool_free(w->pool);
     timeout_clear(&w->loop, &w->gauge_tick);
     timeout_clear(&w->loop, &w->drain_limit);

@@ -40,6 +40,8 @@ struct worker_listener {
     struct worker *worker;
 };
 
+struct client_keys;
+struct lockout;
 struct models_cache;
 
 struct worker {
@@ -59,6 +61,8 @@ struct worker {
     struct counters *slots;    /* all workers' */
     struct counters *counters; /* this one's */
     struct models_cache *models;
+    struct client_keys *client_keys; /* NULL: none are asked for */
+    struct lockout *lockout;         /* NULL: off */
     struct list requests;
     struct str client_types[WORKER_CLIENT_TYPES_MAX]; /* unknown ones, each logged once */
     int client_types_n;

@@ -48,12 +48,15 @@ def events(body):
 class Client:
     """One connection. request() may be called again when the body has been read."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=20, rcvbuf=None, ca=None):
+    def __init__(self, port, host="127.0.0.1", timeout=20, rcvbuf=None, ca=None,
+                 source=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if source:
+            self.sock.bind((source, 0))
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if ca:
