@@ -57,6 +57,7 @@ struct conn {
     struct timeout timer; /* OPEN: read again; DRAINING, LINGERING: give up */
     struct wire wire;
     struct buf out;
+    size_t out_counted; /* of it, in loop->queued_bytes */
     const struct conn_handler *handler;
     void *ctx;
     int64_t last_write_ns, linger_ms;
@@ -81,6 +82,12 @@ static void mark_dirty(struct conn *c)
         list_append(&c->loop->dirty, &c->dirty);
 }
 
+static void count_queue(struct conn *c)
+{
+    c->loop->queued_bytes += buf_len(&c->out) - c->out_counted;
+    c->out_counted = buf_len(&c->out);
+}
+
 /* Tells on_end(), each kind once.  May end the conn. */
 static void end(struct conn *c, int err)
 {
@@ -93,6 +100,7 @@ static void end(struct conn *c, int err)
         c->error = c->error != 0 ? c->error : err;
         c->error_told = true;
         buf_clear(&c->out);
+        count_queue(c);
     }
     c->handler->on_end(c->ctx, c->error_told ? c->error : 0);
 }
@@ -167,6 +175,7 @@ static void push(struct conn *c)
         if (n < 0) {
             c->error = c->error != 0 ? c->error : (int)n;
             buf_clear(&c->out);
+            count_queue(c);
             mark_dirty(c);
             return;
         }
@@ -174,6 +183,7 @@ static void push(struct conn *c)
     }
     if (buf_len(&c->out) != before)
         c->last_write_ns = loop_now_ns(c->loop);
+    count_queue(c);
     if (c->state == CONN_OPEN && c->was_high && buf_len(&c->out) <= CONN_LOW_BYTES)
         mark_dirty(c);
 }
@@ -479,6 +489,7 @@ static bool may_write(const struct conn *c)
 
 static void queue_grew(struct conn *c)
 {
+    count_queue(c);
     if (buf_len(&c->out) > CONN_HIGH_BYTES)
         c->was_high = true;
     if (c->state == CONN_OPEN && !c->write_blocked)
@@ -559,6 +570,7 @@ static void close_now(struct conn *c, bool reset)
     timeout_clear(c->loop, &c->timer);
     list_remove(&c->dirty);
     buf_done(&c->out);
+    count_queue(c);
     uv_close((uv_handle_t *)&c->poll, on_poll_closed); /* before the fd goes */
     wire_close(&c->wire, orderly, reset);
 }

@@ -53,7 +53,8 @@ struct loop {
     void (*flush)(struct list *item); /* flushes one of them; set by conn_new() */
     struct loop_deferred *deferred;
     size_t deferred_len, deferred_cap;
-    char *scratch; /* LOOP_SCRATCH_BYTES */
+    char *scratch;       /* LOOP_SCRATCH_BYTES */
+    size_t queued_bytes; /* in the queues of all conns */
 };
 
 void loop_init(struct loop *l);

@@ -29,6 +29,8 @@ enum {
     ARENA_LIMIT_BYTES = 1 << 20,
 };
 
+#define NO_MEMORY_TEXT "too many bytes of requests are held"
+
 enum next { NEXT_GO, NEXT_WAIT, NEXT_END };
 
 typedef enum next step_fn(struct request *r);
@@ -177,6 +179,19 @@ static void unsupported(struct request *r)
                                     : S("this service's upstream has no such endpoint"));
 }
 
+/* Of a body that will be held. */
+static size_t announced_bytes(const struct request *r)
+{
+    bool held = r->route.kind == ROUTE_JSON && r->head.content_length > 0;
+    return held ? (size_t)r->head.content_length : 0;
+}
+
+static enum next no_memory(struct request *r)
+{
+    r->refusal = REFUSAL_MEMORY;
+    return fail(r, E_NO_CAPACITY, S(NO_MEMORY_TEXT));
+}
+
 static enum next step_admit(struct request *r)
 {
     enum protocol p = r->route.protocol;
@@ -193,6 +208,8 @@ static enum next step_admit(struct request *r)
     if (r->route.kind == ROUTE_JSON &&
         r->head.content_length > (int64_t)r->worker->config->max_body_bytes)
         return fail(r, E_TOO_LARGE, S(""));
+    if (r->head.has_body && request_body_over(r, announced_bytes(r)))
+        return no_memory(r);
     if (r->route.kind == ROUTE_MODELS) {
         r->step = &STEP_relay;
         models_reply(r);
@@ -225,8 +242,9 @@ static enum next step_parse(struct request *r)
 {
     enum adapter_reason reason;
     int e = request_body_parse(r);
+    request_body_count(r);
     if (e == 0)
-        return go(r, &STEP_adapt);
+        return request_body_over(r, 0) ? no_memory(r) : go(r, &STEP_adapt);
     /* an adapter that changes nothing can do without the text of a coded body */
     bool unread = e == E_UNKNOWN_CODING || e == E_BAD_CODING;
     if (unread && adapter_is_raw(adapter_select(r->worker->adapters, r->adapting, &reason))) {
@@ -441,6 +459,7 @@ static enum next step_send(struct request *r)
         .streamed_bytes = r->head.content_length,
         .fresh = again,
     };
+    request_body_count(r);
     r->attempts++;
     r->worker->counters->attempts++;
     r->worker->counters->retries += again;
@@ -482,6 +501,7 @@ static void drop_work(struct request *r)
     buf_done(&r->converted);
     r->adapting = NULL;
     r->send_body = S("");
+    request_body_count(r);
     r->head.target = r->route.query = S("");
     r->head.headers = (struct http_headers){ 0 };
     arena_done(&r->work);
@@ -678,7 +698,13 @@ static void on_client_body(void *user, struct str bytes)
             server_pause(r->stream);
         return;
     }
+    if (request_body_over(r, bytes.n)) {
+        r->refusal = REFUSAL_MEMORY;
+        request_fail(r, E_NO_CAPACITY, S(NO_MEMORY_TEXT));
+        return;
+    }
     request_body_add(r, bytes);
+    request_body_count(r);
     if (r->body.overflow)
         request_fail(r, E_TOO_LARGE, S(""));
 }

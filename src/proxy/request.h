@@ -53,6 +53,7 @@ struct request {
     char *credential_text; /* secret.h's */
     struct buf body;       /* as received; pass-through: what came before body_started */
     struct buf decoded;    /* without its content-encoding */
+    size_t held_bytes;     /* of the body in all its forms, in worker->bodies_bytes */
     bool body_complete;
     bool body_started; /* pass-through: on_ready has come */
     uint64_t bytes_in;

@@ -123,6 +123,28 @@ void request_body_add(struct request *r, struct str bytes)
     buf_add(b, bytes);
 }
 
+static size_t held_bytes(const struct request *r)
+{
+    struct str forms[] = { buf_str(&r->body), buf_str(&r->decoded), buf_str(&r->converted) };
+    size_t sum = r->send_body.n; /* edited */
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        sum += r->send_body.p == forms[i].p ? forms[i].n - r->send_body.n : forms[i].n;
+    return sum;
+}
+
+void request_body_count(struct request *r)
+{
+    size_t held = held_bytes(r);
+    r->worker->bodies_bytes += held - r->held_bytes;
+    r->held_bytes = held;
+}
+
+bool request_body_over(const struct request *r, size_t bytes)
+{
+    size_t held = worker_buffered_bytes(r->worker), limit = r->worker->config->max_buffered_bytes;
+    return held > limit || bytes > limit - held;
+}
+
 int request_body_parse(struct request *r)
 {
     struct str text = buf_str(&r->body);

@@ -19,6 +19,11 @@ void request_body_begin(struct request *r);
 /* Adds to request->body, and makes room for what content-length says is still to come: not more
  * than a few times what has come, as announcing costs a client nothing. */
 void request_body_add(struct request *r, struct str bytes);
+/* Brings worker->bodies_bytes up to date with what this request holds: the body as received,
+ * decoded, edited and converted. */
+void request_body_count(struct request *r);
+/* True when `bytes` more would be over MAX_BUFFERED_BYTES. */
+bool request_body_over(const struct request *r, size_t bytes);
 /* Sets request->adapting with the body, wants_stream and model; logs the request. */
 int request_body_parse(struct request *r) MUST_CHECK;
 /* Sets request->send_body, after the adapter has run. */

@@ -32,6 +32,11 @@ struct str worker_request_id(struct worker *w, struct arena *a)
     return arena_join(a, S("req_"), str_of(w->id_prefix), hex_text(a, bytes, sizeof(bytes)));
 }
 
+size_t worker_buffered_bytes(const struct worker *w)
+{
+    return w->bodies_bytes + w->loop.queued_bytes;
+}
+
 /* --- ending --- */
 
 static void stop_if_drained(struct worker *w)
@@ -99,6 +104,7 @@ static void on_gauge_tick(void *ctx)
     w->counters->connections = conns;
     w->counters->upstream_connections = counts.connecting + counts.idle + counts.busy;
     w->counters->upstream_waiting = counts.waiting;
+    w->counters->buffered_bytes = (int64_t)worker_buffered_bytes(w);
     int64_t dropped = (int64_t)log_dropped_lines();
     w->counters->log_dropped += dropped - w->log_dropped_seen; /* the slot has had other owners */
     w->log_dropped_seen = dropped;

@@ -68,6 +68,7 @@ struct worker {
     int client_types_n;
     char id_prefix[17];
     uint64_t id_next;
+    size_t bodies_bytes;      /* of all requests, see request_body_count() */
     int64_t log_dropped_seen; /* of this process */
     struct timeout gauge_tick, drain_limit;
 };
@@ -82,6 +83,9 @@ struct worker_settings {
 };
 
 int worker_run(const struct worker_settings *settings) MUST_CHECK;
+
+/* Bytes of request bodies and of the conns' queues. */
+size_t worker_buffered_bytes(const struct worker *w);
 
 /* A new request id: "req_" and 24 hexadecimal digits, unique per process start. */
 struct str worker_request_id(struct worker *w, struct arena *a);
