@@ -41,7 +41,7 @@ static void on_head(void *ctx, struct h2_stream *s, const struct http_head *head
         return;
     }
     struct http_headers none = { .n = 0 };
-    h2_submit_reply(s, 200, &none, true);
+    h2_submit_reply(s, 200, &none, -1, true);
     h2_write(s, S("hello"));
     if (h2_stream_id(s) % 8 == 3) {
         h2_write_end(s);
@@ -93,7 +93,7 @@ static void on_refused(void *ctx, struct h2_stream *s, enum refusal reason,
     must(!l->failed);
     buf_addf(&l->out, "refused%d:%d ", h2_stream_id(s), (int)reason);
     l->open++;
-    h2_submit_reply(s, 431, &none, true);
+    h2_submit_reply(s, 431, &none, -1, true);
     h2_write(s, S("no"));
     h2_write_end(s);
     h2_reset(s, H2_NO_ERROR);

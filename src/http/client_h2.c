@@ -65,7 +65,7 @@ static void pull(struct pool_conn *c)
         must(!out.overflow);
         size_t n = buf_len(&out);
         if (n > 0)
-            pool_write(c, buf_str(&out));
+            pool_write_buf(c, &out);
         buf_done(&out);
         if (n == 0 || c->state == POOL_CLOSING)
             return;

@@ -212,7 +212,7 @@ struct h2_stream *h2_submit_request(struct h2 *c, const struct http_head *head, 
 }
 
 void h2_submit_reply(struct h2_stream *s, int status, const struct http_headers *headers,
-                     bool has_body)
+                     int64_t content_length, bool has_body)
 {
     must(s->conn->role == H2_SERVER);
     must(!s->submitted);
@@ -223,7 +223,7 @@ void h2_submit_reply(struct h2_stream *s, int status, const struct http_headers 
         return;
     nghttp2_data_provider body = { .source = { .ptr = s }, .read_callback = h2_read_out };
     struct h2_fields f;
-    h2_fields_of_reply(&f, status, headers);
+    h2_fields_of_reply(&f, status, headers, content_length);
     int e = nghttp2_submit_response(s->conn->session, s->id, f.v, f.n, has_body ? &body : NULL);
     h2_fields_done(&f);
     must(e == 0);
@@ -236,7 +236,7 @@ void h2_submit_continue(struct h2_stream *s)
         return;
     struct http_headers none = { .n = 0 };
     struct h2_fields f;
-    h2_fields_of_reply(&f, 100, &none);
+    h2_fields_of_reply(&f, 100, &none, -1);
     int e =
         nghttp2_submit_headers(s->conn->session, NGHTTP2_FLAG_NONE, s->id, NULL, f.v, f.n, NULL);
     h2_fields_done(&f);

@@ -136,9 +136,9 @@ size_t h2_streams_allowed(
 size_t h2_streams_max(const struct h2 *c);
 void h2_ping(struct h2 *c);
 
-/* server.  Headers may hold content-length. */
+/* server.  Headers may hold content-length, else it is given apart, or is -1. */
 void h2_submit_reply(struct h2_stream *s, int status, const struct http_headers *headers,
-                     bool has_body);
+                     int64_t content_length, bool has_body);
 void h2_submit_continue(struct h2_stream *s); /* 100 */
 
 void h2_write(struct h2_stream *s, struct str bytes); /* copied */

@@ -1,6 +1,5 @@
 #include "h2_head.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "err.h"
@@ -191,7 +190,14 @@ static void put_headers(struct h2_fields *f, const struct http_headers *headers,
 static void fields_init(struct h2_fields *f, size_t headers_n)
 {
     f->n = 0;
-    f->v = mem_alloc((headers_n + 5) * sizeof(*f->v));
+    size_t n = headers_n + 5;
+    f->v = n <= ARRAY_LEN(f->few) ? f->few : mem_alloc(n * sizeof(*f->v));
+}
+
+static void put_length(struct h2_fields *f, int64_t n)
+{
+    if (n >= 0)
+        put(f, S("content-length"), str_u64((uint64_t)n, f->length), 0);
 }
 
 void h2_fields_of_request(struct h2_fields *f, const struct http_head *head)
@@ -203,27 +209,26 @@ void h2_fields_of_request(struct h2_fields *f, const struct http_head *head)
     put(f, S(":scheme"), head->scheme.n > 0 ? head->scheme : S("https"), 0);
     put(f, S(":authority"), head->authority, 0);
     put(f, S(":path"), head->target, 0);
-    if (head->content_length >= 0) {
-        snprintf(f->length, sizeof(f->length), "%lld", (long long)head->content_length);
-        put(f, S("content-length"), str_of(f->length), 0);
-    }
+    put_length(f, head->content_length);
     put_headers(f, &head->headers, false);
 }
 
-void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers)
+void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers,
+                        int64_t content_length)
 {
     must(status >= 100);
     must(status <= 999);
     fields_init(f, headers->n);
-    snprintf(f->status, sizeof(f->status), "%d", status);
-    put(f, S(":status"), str_of(f->status), 0);
+    put(f, S(":status"), str_u64((uint64_t)status, f->status), 0);
     if (status >= 200 && http_find(headers, S("date")) == NULL)
         put(f, S("date"), http_date(), 0); /* rfc9110,s6.6.1 */
-    put_headers(f, headers, true);
+    put_length(f, content_length);
+    put_headers(f, headers, content_length < 0);
 }
 
 void h2_fields_done(struct h2_fields *f)
 {
-    free(f->v);
+    if (f->v != f->few)
+        free(f->v);
     f->v = NULL;
 }

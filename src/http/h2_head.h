@@ -42,14 +42,15 @@ int h2_block_add(struct h2_block *b, struct str name, struct str value) MUST_CHE
 int h2_block_finish(struct h2_block *b, enum h2_role role, bool has_body) MUST_CHECK;
 
 struct h2_fields {
-    nghttp2_nv *v;
+    nghttp2_nv *v; /* few, or memory of its own */
     size_t n;
-    char status[8];
-    char length[24];
+    nghttp2_nv few[32];
+    char status[STR_U64_MAX], length[STR_U64_MAX];
 };
 
 void h2_fields_of_request(struct h2_fields *f, const struct http_head *head);
-void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers);
+void h2_fields_of_reply(struct h2_fields *f, int status, const struct http_headers *headers,
+                        int64_t content_length);
 void h2_fields_done(struct h2_fields *f);
 
 #endif

@@ -174,6 +174,8 @@ bool http_is_no_trailer(struct str lower_name)
 
 bool http_is_hop(struct str lower_name)
 {
+    if (lower_name.n == 0 || memchr("ckptu", lower_name.p[0], 5) == NULL)
+        return false; /* mostly */
     enum { LENGTHS = 1 << 2 | 1 << 7 | 1 << 10 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19 };
     if (lower_name.n > 19 || (LENGTHS >> lower_name.n & 1) == 0)
         return false; /* as most fields */

@@ -15,8 +15,6 @@
  *
  * Time limits are looked at in a tick of a quarter of the shortest one.
  */
-#include <stdio.h>
-
 #include "clock.h"
 #include "err.h"
 #include "server_internal.h"
@@ -64,8 +62,7 @@ static void pull(struct server_conn *c)
         h2_pull(c->h2.codec, &out, PULL_BYTES);
         if (buf_len(&out) == 0 || c->state != SERVER_CONN_SERVING)
             break;
-        server_conn_write(c, buf_str(&out));
-        buf_truncate(&out, 0);
+        server_conn_write_buf(c, &out);
     }
     buf_done(&out);
 }
@@ -225,7 +222,7 @@ static void on_refused(void *ctx, struct h2_stream *h2, enum refusal reason,
     arena_init(&a, HEAD_ARENA_BYTES);
     buf_init(&body, ERROR_BODY_BYTES);
     server->handler->on_refused(server->ctx, &why, &a, &headers, &body);
-    h2_submit_reply(h2, err_row(refusal_row(reason)->err)->http_status, &headers, true);
+    h2_submit_reply(h2, err_row(refusal_row(reason)->err)->http_status, &headers, -1, true);
     h2_write(h2, buf_str(&body));
     h2_write_end(h2);
     h2_reset(h2, H2_NO_ERROR);
@@ -390,23 +387,11 @@ static void reply_head(struct server_stream *s, int status, const struct http_he
 {
     bool has_body = !s->no_body && body_bytes != 0;
     bool has_length = body_bytes >= 0 && status != 204 && status != 304;
-    struct http_headers all = { 0 };
-    char text[24];
-    struct arena a;
 
     if (!s->h2)
         return;
-    arena_init(&a, HEAD_ARENA_BYTES);
-    if (has_length) {
-        for (size_t i = 0; i < headers->n; i++)
-            http_add(&all, &a, headers->v[i].name, headers->v[i].value);
-        int n = snprintf(text, sizeof(text), "%lld", (long long)body_bytes);
-        http_add(&all, &a, S("content-length"), (struct str){ text, (size_t)n });
-        headers = &all;
-    }
-    h2_submit_reply(s->h2, status, headers, has_body);
+    h2_submit_reply(s->h2, status, headers, has_length ? body_bytes : -1, has_body);
     s->no_body = !has_body;
-    arena_done(&a);
     server_conn_run_later(s->conn);
 }
 

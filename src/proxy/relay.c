@@ -41,7 +41,7 @@ static struct relay *relay_new(struct request *r)
     buf_init(&y->held, SIZE_MAX / 2); /* RELAY_HOLD_BYTES and one read, see events_in() */
     buf_init(&y->capture, 0);
     buf_init(&y->converted, SIZE_MAX / 2); /* what one read gives; sent at once when begun */
-    y->last_in_ns = y->last_out_ns = clock_mono_ns();
+    y->last_in_ns = y->last_out_ns = loop_now_ns(&r->worker->loop);
     return y;
 }
 
@@ -66,7 +66,7 @@ void relay_put(struct request *r, struct str bytes)
     struct relay *y = r->relay;
     if (bytes.n == 0 || r->stream == NULL)
         return;
-    y->last_out_ns = clock_mono_ns();
+    y->last_out_ns = loop_now_ns(&r->worker->loop);
     request_reply_body(r, bytes);
     if (r->exchange != NULL && !y->paused && server_queued(r->stream) > CONN_HIGH_BYTES) {
         y->paused = true;
@@ -80,7 +80,7 @@ void relay_drain(struct request *r)
     if (y == NULL || !y->paused)
         return;
     y->paused = false;
-    y->last_in_ns = clock_mono_ns(); /* the silence was ours */
+    y->last_in_ns = loop_now_ns(&r->worker->loop); /* the silence was ours */
     if (r->exchange != NULL)
         exchange_resume(r->exchange);
 }
@@ -123,7 +123,7 @@ static void pass_event_piece(struct request *r, struct str bytes)
     if (!y->in_pieces && r->exchange != NULL)
         exchange_widen(r->exchange);
     y->in_pieces = true;
-    y->last_in_ns = clock_mono_ns();
+    y->last_in_ns = loop_now_ns(&r->worker->loop);
     relay_put(r, bytes);
 }
 
@@ -131,7 +131,7 @@ static void pass_event_piece(struct request *r, struct str bytes)
 static void pass_events(struct request *r, struct str events)
 {
     struct relay *y = r->relay;
-    y->last_in_ns = clock_mono_ns();
+    y->last_in_ns = loop_now_ns(&r->worker->loop);
     if (y->in_pieces) { /* the event that was too long to hold is whole now, and more may follow */
         y->in_pieces = false;
         y->watch = *y->pending;
@@ -326,16 +326,16 @@ static int plain_bytes(void *ctx, struct str bytes)
         events_in(r, bytes);
         return 0;
     case RELAY_FOLD: {
-        y->last_in_ns = clock_mono_ns();
+        y->last_in_ns = loop_now_ns(&r->worker->loop);
         return fold_feed(y->fold, bytes);
     }
     case RELAY_VERBATIM:
-        y->last_in_ns = clock_mono_ns();
+        y->last_in_ns = loop_now_ns(&r->worker->loop);
         relay_note_bulk(r, bytes.n);
         relay_put(r, bytes);
         return 0;
     case RELAY_RENAME:
-        y->last_in_ns = clock_mono_ns();
+        y->last_in_ns = loop_now_ns(&r->worker->loop);
         buf_add(&y->body, bytes);
         return y->body.overflow ? E_UPSTREAM_EVENT : 0;
     case RELAY_SWALLOW:
@@ -456,7 +456,7 @@ void relay_begin(struct request *r, const struct http_head *head)
     struct relay *y = r->relay;
     y->mode = choose_mode(r, head->status, type);
     y->upstream_status = head->status;
-    y->last_in_ns = clock_mono_ns();
+    y->last_in_ns = loop_now_ns(&r->worker->loop);
     buf_init(&y->capture, capture_limit(r, y->mode, head->status));
     struct str id = header(head, S("request-id"));
     if (id.n == 0)

@@ -58,7 +58,7 @@ static void end_client(struct request *r)
     request_log_reply(r);
     request_reply_end(r);
     relay_drain(r); /* nobody else will: the upstream's end is to be read */
-    r->relay->last_in_ns = clock_mono_ns();
+    r->relay->last_in_ns = loop_now_ns(&r->worker->loop);
 }
 
 /* What is converted, once the reply has begun. */
@@ -140,7 +140,7 @@ static void note_life(struct request *r, struct str bytes)
     struct relay *y = r->relay;
     bool whole = y->shape != RELAY_SHAPE_EVENTS || sse_split(&y->splitter, bytes) > 0;
     if (whole && r->stream != NULL) /* else it only has settle()'s time to end */
-        y->last_in_ns = clock_mono_ns();
+        y->last_in_ns = loop_now_ns(&r->worker->loop);
 }
 
 int relay_convert_bytes(struct request *r, struct str bytes)

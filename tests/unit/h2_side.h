@@ -50,7 +50,7 @@ static void on_head(void *ctx, struct h2_stream *s, const struct http_head *head
     struct http_headers headers = { h, 3, 3 };
     if (head->expect_continue)
         h2_submit_continue(s);
-    h2_submit_reply(s, 200, &headers, true);
+    h2_submit_reply(s, 200, &headers, -1, true);
     if (side->mode == EARLY) {
         h2_write(s, S("early"));
         h2_write_end(s);

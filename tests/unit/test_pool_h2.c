@@ -8,7 +8,7 @@
 static void reply_small(struct h2_stream *s)
 {
     struct http_headers none = { 0 };
-    h2_submit_reply(s, 200, &none, true);
+    h2_submit_reply(s, 200, &none, -1, true);
     h2_write(s, S("ok"));
     h2_write_end(s);
 }
@@ -67,7 +67,7 @@ static void reply_big(void *ctx, struct h2_stream *s)
 {
     (void)ctx;
     struct http_headers none = { 0 };
-    h2_submit_reply(s, 200, &none, true);
+    h2_submit_reply(s, 200, &none, -1, true);
     char *big = mem_zalloc(BIG_BYTES);
     h2_write(s, (struct str){ big, BIG_BYTES });
     free(big);
