@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them.  The builds themselves are CMake's.
 .DEFAULT_GOAL := build
-.PHONY: help build run test asan fuzz coverage bench lint fmt sbom reproducible install clean
+.PHONY: help build run test asan fuzz coverage bench lint fmt sbom reproducible scorecard install clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -56,6 +56,9 @@ sbom: build ## what the binary is made of: SPDX, into build/cc-proxy.spdx.json
 
 reproducible: ## build twice in different folders, compare the binaries
 	@tools/reproducible
+
+scorecard: ## docs/scorecard.md from the results of make test, bench, fuzz and bench/soak.py
+	@.venv/bin/python tools/scorecard
 
 install: build ## into PREFIX=/usr/local
 	install -D build/release/cc-proxy $(DESTDIR)$(PREFIX)/bin/cc-proxy

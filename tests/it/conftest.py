@@ -12,6 +12,7 @@ from proxy import BINARY, Proxy, Simulator
 from upstream import Upstream
 from wire import Client
 
+pytest_plugins = ["rows"]
 _numbers = itertools.count(1)
 
 

@@ -183,6 +183,7 @@ def styled(scripted):
 @pytest.mark.parametrize("name,value", FORMS)
 @pytest.mark.parametrize("style", ["auto", "x-api-key", "bearer"])
 @pytest.mark.parametrize("target", ["/v1/messages", "/v1/responses"])
+@pytest.mark.row("8: provider key", "8: auth code")
 def test_credential_forms(raw, styled, style, name, value, target):
     got = exchange(styled[style], raw[1], target, {name: value}, ODD)
     bare = value == "k1" and name == "authorization"
@@ -193,6 +194,7 @@ def test_credential_forms(raw, styled, style, name, value, target):
         assert as_sent(got) == (("k1", None) if style == "x-api-key" else (None, "Bearer k1"))
 
 
+@pytest.mark.row("8: auth code")
 def test_with_both_kinds_one_is_sent(raw):
     proxy, up = raw
     both = {"x-api-key": "kx", "authorization": "Bearer ka"}
@@ -212,6 +214,7 @@ def test_without_a_credential_401(raw, headers):
 
 
 @pytest.mark.parametrize("name,value", [("authorization", "Bearer a"), ("x-api-key", "a")])
+@pytest.mark.row("8: auth code")
 def test_two_of_the_same_credential_are_refused(raw, name, value):
     proxy, up = raw
     with Client(proxy.claude_port) as c:
@@ -220,6 +223,7 @@ def test_two_of_the_same_credential_are_refused(raw, name, value):
     assert not up.requests
 
 
+@pytest.mark.row("8: provider key")
 def test_server_key_and_client_tokens(raw, tag):
     """The server's key goes upstream, the client's token never; wrong ones are 401, all alike."""
     up = raw[1]

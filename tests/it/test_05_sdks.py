@@ -259,6 +259,7 @@ def test_own_errors_have_their_message(front):
 
 
 @pytest.mark.parametrize("fault", ["cut", "cut-clean", "reset", "error-event"])
+@pytest.mark.row("6: error event, then clean end")
 def test_broken_streams_throw(front, fault):
     """Iteration and helpers of every API: no SDK takes a broken stream for a whole one."""
     headers = {"x-mock-fault": fault}

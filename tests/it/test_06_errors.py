@@ -136,6 +136,7 @@ def test_body_limit_chunked(small, raw):
     assert not raw[1].requests
 
 
+@pytest.mark.row("4: early response")
 def test_early_401_reaches_a_client_that_still_sends(raw):
     """A 20 MB body with an early 401: the client reads the status, no reset comes before it."""
     with Client(raw[0].claude_port) as c:

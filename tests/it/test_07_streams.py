@@ -398,6 +398,7 @@ def finish(c, how):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("how", ["close", "reset", "clean", "bad chunk", "inside a chunk"])
 @pytest.mark.parametrize("half", [b"", b"event: x\nda"])
+@pytest.mark.row("6: clean end at an event boundary", "6: TCP reset")
 def test_cut(raw, protocol, how, half):
     """An error event follows the last whole event, then the message ends cleanly."""
     proxy, up = raw
@@ -423,6 +424,7 @@ def test_cut(raw, protocol, how, half):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.row("6: clean end inside an event")
 def test_every_cut_point_is_visible(raw, protocol):
     """Wherever the stream is cut before its end, the client gets the error."""
     proxy, up = raw
@@ -482,6 +484,7 @@ def test_errors_of_the_upstream_in_the_stream(proxy, protocol):
     assert b"response.completed" not in reply.body
 
 
+@pytest.mark.row("6: chunked body without the last chunk")
 def test_cut_inside_a_huge_event_breaks_the_connection(raw):
     """Nothing can be said inside an event that is half sent: no clean end then."""
     proxy, up = raw

@@ -49,6 +49,7 @@ def check_logged(proxy, since):
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.row("5: client disconnect")
 def test_before_the_body_is_complete(raw, how):
     proxy, up = raw
     since = len(proxy.lines)
@@ -62,6 +63,7 @@ def test_before_the_body_is_complete(raw, how):
 @pytest.mark.parametrize("how", LEAVE)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("begin", [None, stream_begins, body_begins])
+@pytest.mark.row("5: client disconnect")
 def test_while_the_upstream_is_at_work(raw, how, stream, begin):
     """Waiting for the status, in a stream, in a plain reply."""
     proxy, up = raw
@@ -78,6 +80,7 @@ def test_while_the_upstream_is_at_work(raw, how, stream, begin):
     c.close()
 
 
+@pytest.mark.row("5: client disconnect")
 def test_during_an_upload(raw):
     proxy, up = raw
     c = Client(proxy.claude_port)
@@ -142,6 +145,7 @@ class H2:
 
 
 @pytest.mark.parametrize("begin", [None, stream_begins])
+@pytest.mark.row("5: client disconnect")
 def test_http2_reset_of_one_stream(raw, begin):
     """The other streams of the connection live on."""
     proxy, up = raw
@@ -173,6 +177,7 @@ def test_http2_reset_of_one_stream(raw, begin):
     conn.client.close()
 
 
+@pytest.mark.row("5: client disconnect")
 def test_http2_connection_lost(raw):
     proxy, up = raw
     scripts = []

@@ -64,6 +64,7 @@ def test_pipelining(raw):
             assert c.body() == b
 
 
+@pytest.mark.row("1: pipelining with a bad")
 def test_pipelined_garbage_after_a_good_request(raw):
     proxy, up = raw
     with Client(proxy.claude_port) as c:
@@ -92,6 +93,7 @@ def test_requests_in_pieces(raw, pieces):
     assert up.requests[-1].body == body
 
 
+@pytest.mark.row("1: Expect: 100-continue", "4: Expect: 100-continue")
 def test_expect_100_continue(proxy):
     with Client(proxy.claude_port) as c:
         body = json.dumps(BODY).encode()
@@ -103,6 +105,7 @@ def test_expect_100_continue(proxy):
         assert c.head().status == 200
 
 
+@pytest.mark.row("1: Expect: 100-continue", "4: Expect: 100-continue")
 def test_expect_is_not_met_without_a_key(proxy):
     with Client(proxy.claude_port) as c:
         c.method = "POST"
@@ -131,6 +134,7 @@ def test_curl_http2_prior_knowledge(proxy):
     assert "HTTP/2 200" in done.stderr
 
 
+@pytest.mark.row("4: h2c upgrade")
 def test_curl_upgrade_is_ignored(proxy):
     done = program("curl", "-sS", "-v", "--http2", f"http://127.0.0.1:{proxy.claude_port}/health")
     assert "healthy" in done.stdout and "101" not in done.stderr.split("< ")[1]
@@ -328,6 +332,7 @@ def test_connections_are_used_again(raw):
     assert up.requests[-1].number >= 5
 
 
+@pytest.mark.row("5: fault before first byte")
 def test_stale_connection_is_retried_once(raw):
     """The upstream closes an idle connection as the next request arrives: nobody notices."""
     proxy, up = raw
@@ -348,6 +353,7 @@ def test_stale_connection_is_retried_once(raw):
 
 
 @pytest.mark.parametrize("sent,tries", [(b"", 2), (b"HTTP/1.1 2", 1)])
+@pytest.mark.row("5: fault before first byte", "5: retry duplication")
 def test_stale_connection_is_retried_only_once(raw, sent, tries):
     """And not at all once a byte has come."""
     proxy, up = raw

@@ -410,6 +410,7 @@ def everything(p):
 
 @pytest.mark.parametrize("where", ["production", "test"])
 @pytest.mark.parametrize("style", ["json", "text"])
+@pytest.mark.row("8: logs")
 def test_no_key_in_any_log(sim, where, style):
     settings = {"ANTHROPIC_BASE_URL": sim.url, "OPENAI_BASE_URL": sim.url, "LOG_LEVEL": "DEBUG",
                 "ENVIRONMENT": where}
@@ -547,6 +548,7 @@ def test_dumped_requests(sim, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.row("8: admin", lacks="the scan of all routes without a token")
 def test_metrics(sim, tmp_path, kind):
     where = f"unix:{tmp_path}/admin" if kind == "unix" else "127.0.0.1:0"
     token = {"authorization": "Bearer admin-token"}

@@ -73,6 +73,7 @@ def test_an_error_before_the_first_event(upstream, client, cause):
 
 
 @pytest.mark.parametrize("upstream,client,cause", SAID)
+@pytest.mark.row("6: error event, then clean end", "6: response.failed only")
 def test_an_error_inside_the_stream(upstream, client, cause):
     _, of_messages, of_others, code = CAUSES[cause]
     stream = in_the_middle(error_of(upstream, cause))(STREAMS[upstream])
@@ -103,6 +104,7 @@ def check_responses(last, code):
 
 
 @EACH_PAIR
+@pytest.mark.row("6: fake finish_reason")
 def test_the_end_comes_too_early(upstream, client):
     whole = STREAMS[upstream]
     half = b"\n\n".join(whole.split(b"\n\n")[:whole.count(b"\n\n") // 2]) + b"\n\n"

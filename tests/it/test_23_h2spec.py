@@ -20,13 +20,14 @@ pytestmark = [pytest.mark.timeout(300),
               pytest.mark.skipif(not H2SPEC, reason="h2spec is not installed")]
 
 
-def h2spec(port, *options):
+def h2spec(record, port, *options):
     result = subprocess.run([H2SPEC, "--strict", "-h", "127.0.0.1", "-p", str(port), *options],
                             capture_output=True, text=True, timeout=280, check=False)
     failures = result.stdout[result.stdout.find("Failures:"):]
     counts = re.search(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed", result.stdout)
     assert counts, result.stdout + result.stderr
     total, passed, skipped, failed = map(int, counts.groups())
+    record("h2spec", f"{passed} of {total}")
     assert failed == 0, failures
     assert skipped == 0
     assert passed == total
@@ -34,12 +35,14 @@ def h2spec(port, *options):
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/messages"])
-def test_clear_text(sim, path):
+@pytest.mark.row("3: every assertion of h2spec")
+def test_clear_text(sim, path, record_property):
     with Proxy(ANTHROPIC_BASE_URL=sim.url) as p:
-        h2spec(p.claude_port, "-P", path)
+        h2spec(record_property, p.claude_port, "-P", path)
 
 
-def test_tls(sim, certificates):
+@pytest.mark.row("3: every assertion of h2spec")
+def test_tls(sim, certificates, record_property):
     with Proxy(ANTHROPIC_BASE_URL=sim.url, TLS_CERT_FILE=certificates.cert,
                TLS_KEY_FILE=certificates.key) as p:
-        h2spec(p.claude_port, "-t", "-k")
+        h2spec(record_property, p.claude_port, "-t", "-k")

@@ -81,16 +81,16 @@ REFUSED = {
         with_framing(CHUNKED, CHUNKS).replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "transfer_encoding"),
     "two equal CL": (with_framing(LENGTH + LENGTH), 400, "content_length"),
     "two different CL": (with_framing(LENGTH + b"Content-Length: %d\r\n" % (N + 1)), 400, "content_length"),
-    "CL: +n": (with_framing(b"Content-Length: +%d\r\n" % N), 400, "content_length"),
-    "CL: n,n": (with_framing(b"Content-Length: %d,%d\r\n" % (N, N)), 400, "content_length"),
-    "CL: 0xn": (with_framing(b"Content-Length: 0x%x\r\n" % N), 400, "content_length"),
+    "CL: +5": (with_framing(b"Content-Length: +%d\r\n" % N), 400, "content_length"),
+    "CL: 5,5": (with_framing(b"Content-Length: %d,%d\r\n" % (N, N)), 400, "content_length"),
+    "CL: 0x5": (with_framing(b"Content-Length: 0x%x\r\n" % N), 400, "content_length"),
     "CL: -1": (with_framing(b"Content-Length: -1\r\n"), 400, "content_length"),
-    "CL overflow 2^64+n": (with_framing(b"Content-Length: %d\r\n" % (2**64 + N)), 400, "content_length"),
-    "CL: n_0": (with_framing(b"Content-Length: %d_0\r\n" % (N // 10)), 400, "content_length"),
+    "CL overflow 2^64+5": (with_framing(b"Content-Length: %d\r\n" % (2**64 + N)), 400, "content_length"),
+    "CL: 5_0": (with_framing(b"Content-Length: %d_0\r\n" % (N // 10)), 400, "content_length"),
     "CL with VT": (with_framing(b"Content-Length: \x0b%d\r\n" % N), 400, "content_length"),
     "empty CL": (with_framing(b"Content-Length:\r\n"), 400, "content_length"),
     "chunk size overflow": (with_chunks(b"1%016x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
-    "chunk size 0xn": (with_chunks(b"0x%x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
+    "chunk size 0x5": (with_chunks(b"0x%x\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
     "chunk size with leading space": (with_chunks(b" " + CHUNKS), 400, "chunk"),
     "chunk line ends in bare LF": (with_chunks(b"%x\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
     "chunk ext containing bare LF": (with_chunks(b"%x;a\nb\r\n%s\r\n0\r\n\r\n" % (N, BODY)), 400, "chunk"),
@@ -188,6 +188,8 @@ class Counted:
 
 @pytest.mark.parametrize("service", ["claude", "codex"])
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.row("1: {name}", "4: Content-Length overflow", "4: chunk size overflow", "4: obs-fold",
+                 "4: absolute-form", "4: hop-by-hop", "4: header bombs")
 def test_refused(raw, name, service):
     """One 4xx (or 5xx) with an error body, then the end; nothing for the upstream; one log line and one count, with the reason."""
     p, up = raw
@@ -267,6 +269,7 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("name", ANSWERED)
+@pytest.mark.row("1: {name}")
 def test_answered_here(raw, name):
     p, up = raw
     request, status, reason = ANSWERED[name]
@@ -300,6 +303,7 @@ def test_what_is_not_http(raw, data, reason):
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
     b"Connection: Upgrade\r\nUpgrade: foo\r\n",
 ])
+@pytest.mark.row("1: Upgrade: h2c", "1: Upgrade: foo", "4: h2c upgrade")
 def test_upgrades_are_ignored(raw, upgrade):
     p, up = raw
     with Client(p.claude_port) as c:
@@ -309,6 +313,7 @@ def test_upgrades_are_ignored(raw, upgrade):
     assert not {"upgrade", "http2-settings"} & {n for n, _ in up.requests[0].headers}
 
 
+@pytest.mark.row("1: underscore header")
 def test_underscore_header_keeps_its_name(raw):
     p, up = raw
     with Client(p.codex_port) as c:
@@ -324,6 +329,7 @@ def test_underscore_header_keeps_its_name(raw):
     (b"Content-Length: 5", ("trailer", "content_length", "chunk")),
     (b"Transfer-Encoding: chunked", ("trailer", "transfer_encoding", "chunk"))],
     ids=lambda v: v.decode() if isinstance(v, bytes) else "")
+@pytest.mark.row("1: trailers with Host/CL", "4: trailers")
 def test_trailers_with_host_or_cl(raw, trailer, reasons):
     """Dropped; those that would get round a check of the head are refused."""
     p, up = raw
@@ -339,6 +345,7 @@ def test_trailers_with_host_or_cl(raw, trailer, reasons):
         assert r.h("x-api-key") == "sk-test"
 
 
+@pytest.mark.row("1: body bytes after a 4xx answer")
 def test_bytes_behind_a_refusal_are_no_request(raw):
     p, up = raw
     got = replies(p.claude_port, with_field(b"x-a : b\r\n") + with_field(b"") * 3)
@@ -346,6 +353,7 @@ def test_bytes_behind_a_refusal_are_no_request(raw):
     assert up.requests == []
 
 
+@pytest.mark.row("1: a 100 MB body with an early 401", "4: early response")
 def test_early_401_of_a_100_mb_body(raw):
     """The client reads the status though it is still sending; the rest is not taken in."""
     p, up = raw
@@ -366,6 +374,7 @@ def test_early_401_of_a_100_mb_body(raw):
     assert up.requests == []
 
 
+@pytest.mark.row("4: early response")
 def test_early_401_ends_though_the_client_goes_on(raw):
     """64 KiB or 1 s of the rest are thrown away, then the connection closes, with a client that never stops as well."""
     p, _ = raw
@@ -405,6 +414,7 @@ def mutations():
         yield name + b": chunked", False
 
 
+@pytest.mark.row("1: every mutation of Transfer-Encoding", "4: TE.CL, CL.TE")
 def test_mutations_of_transfer_encoding(raw):
     """What is not exactly chunked is refused; never does a body become a request of its own."""
     p, up = raw
@@ -423,6 +433,7 @@ def test_mutations_of_transfer_encoding(raw):
 
 
 @pytest.mark.parametrize("order", ["CL.TE", "TE.CL"])
+@pytest.mark.row("4: TE.CL, CL.TE")
 def test_both_framings(raw, order):
     """TE.CL, CL.TE, TE.TE, however it is written: none of the set reaches the upstream."""
     p, up = raw
@@ -501,6 +512,8 @@ def check_refused(h, up):
 
 
 @pytest.mark.parametrize("name", DOWNGRADES)
+@pytest.mark.row("1: HTTP/2 to HTTP/1: CR, LF", "1: HTTP/2 to HTTP/1: transfer-encoding",
+                 "1: HTTP/2: :authority")
 def test_http2_to_http1(raw, name):
     p, up = raw
     with Counted(p) as counted, H2(p.claude_port) as h:
@@ -511,6 +524,7 @@ def test_http2_to_http1(raw, name):
 
 
 @pytest.mark.parametrize("name", PSEUDO_FAULTS)
+@pytest.mark.row("1: HTTP/2: :path", "1: HTTP/2: :method")
 def test_http2_request_line(raw, name):
     p, up = raw
     with Counted(p) as counted, H2(p.claude_port) as h:
@@ -522,6 +536,7 @@ def test_http2_request_line(raw, name):
 
 
 @pytest.mark.parametrize("name", [n for n, _ in PSEUDO])
+@pytest.mark.row("1: HTTP/2: duplicate")
 def test_http2_pseudo_headers_come_once(raw, name):
     p, up = raw
     with Counted(p) as counted, H2(p.claude_port) as h:
@@ -531,6 +546,7 @@ def test_http2_pseudo_headers_come_once(raw, name):
     assert sum(counted.new.values()) == 1
 
 
+@pytest.mark.row("1: h2 preface on h1 port")
 def test_http2_request_without_fault(raw):
     """Goal: the frame around the faults above is good."""
     p, up = raw

@@ -63,6 +63,7 @@ def ask(proxy, protocol, headers=None, **more):
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
 @pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.row("5: upstream RST or FIN mid-stream")
 def test_the_error_event_comes_at_once(fronts, upstream, client, how):
     """50 ms after the fault at the latest (the median of 20); one request each, no replay."""
     proxy, relay, up = fronts(upstream)
@@ -87,6 +88,7 @@ def test_the_error_event_comes_at_once(fronts, upstream, client, how):
     assert statistics.median(took) < (0.5 if SANITIZED else 0.05)
 
 
+@pytest.mark.row("5: fault before first byte", "5: retry duplication")
 def test_a_retry_keeps_the_idempotency_key(fronts):
     """A pooled connection dies under the request: the same bytes once more, on a new one."""
     proxy, relay, up = fronts("messages")
@@ -104,6 +106,7 @@ def test_a_retry_keeps_the_idempotency_key(fronts):
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.row("5: upstream stalls")
 def test_stall_before_the_head_is_504(fronts, upstream, client, stream):
     proxy, relay, up = fronts(upstream)
     relay.back = Fault(after=0, how="stall")
@@ -114,6 +117,7 @@ def test_stall_before_the_head_is_504(fronts, upstream, client, stream):
 
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
+@pytest.mark.row("5: upstream stalls")
 def test_stall_between_events_has_keep_alives_then_an_error(fronts, upstream, client):
     proxy, relay, up = fronts(upstream)
 
@@ -133,6 +137,7 @@ def test_stall_between_events_has_keep_alives_then_an_error(fronts, upstream, cl
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
 @pytest.mark.parametrize("bad", [b'data: {"type":"x",\n\n', b"data: hello\n\n"])
+@pytest.mark.row("5: malformed SSE")
 def test_malformed_event(fronts, upstream, client, bad):
     """Passed through: untouched.  Converted: an error event, and the log says why."""
     proxy, _, up = fronts(upstream)
@@ -149,6 +154,7 @@ def test_malformed_event(fronts, upstream, client, bad):
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
 @pytest.mark.parametrize("bad", [b"\xff\xfe", b"\x80", b"\xc0\xaf", b"\xed\xa0\x80"])
+@pytest.mark.row("5: invalid UTF-8")
 def test_invalid_utf8(fronts, upstream, client, bad):
     """Passed through: untouched.  Converted: U+FFFD as protocols.md EW3.5 says, valid JSON."""
     proxy, _, up = fronts(upstream)
@@ -163,6 +169,7 @@ def test_invalid_utf8(fronts, upstream, client, bad):
 
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
+@pytest.mark.row("5: invalid UTF-8")
 def test_split_utf8_is_whole(fronts, upstream, client):
     """Characters of 2, 3 and 4 bytes, cut at every byte of theirs."""
     proxy, _, up = fronts(upstream)
@@ -186,6 +193,7 @@ def test_split_utf8_is_whole(fronts, upstream, client):
 # --- the client leaves ---
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
+@pytest.mark.row("5: client disconnect")
 def test_usage_so_far_is_logged_when_the_client_leaves(fronts, upstream, client):
     proxy, _, up = fronts(upstream)
     usage = {"messages": b"", "responses": b"",
@@ -252,6 +260,7 @@ def self_signed(folder):
     ("expired", "expired"), ("wrong name", "mismatch"), ("unknown CA", "unknown"),
     ("self-signed", "self"), ("TLS 1.0", "")])
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.row("5: upstream TLS failure", "8: TLS client defaults")
 def test_upstream_tls_failure(certificates, tmp_path, trouble, reason, stream):
     """502 with the reason's class; no byte of the request is sent, and no other way is tried."""
     pair = {"expired": certificates.expired, "wrong name": certificates.wrong_name,
@@ -278,6 +287,8 @@ def test_upstream_tls_failure(certificates, tmp_path, trouble, reason, stream):
 @pytest.mark.parametrize("status", [429, 503, 529])
 @pytest.mark.parametrize("upstream,client", [("messages", "messages"), ("messages", "chat"),
                                              ("chat", "responses")])
+@pytest.mark.row("5: 429/529/503 storm",
+                 lacks="circuit breaker and back-off: with several upstreams per model")
 def test_storm_is_not_amplified(fronts, upstream, client, status):
     """100 % errors: status and retry-after reach each client; the upstream sees what was offered."""
     proxy, _, up = fronts(upstream)
@@ -314,6 +325,7 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.row("5: fd exhaustion", "4: connection floods")
 def test_fd_exhaustion_degrades(scripted):
     """Accept pauses, streams live, no spin, and all is well when descriptors are free again."""
     up = scripted[1]
@@ -351,6 +363,7 @@ def test_fd_exhaustion_degrades(scripted):
     assert busy < 0.2
 
 
+@pytest.mark.row("5: fd exhaustion")
 def test_no_descriptor_for_the_upstream_is_a_clear_error(scripted):
     """The client is in, but there is no socket left to reach the upstream."""
     up = scripted[1]
@@ -371,6 +384,7 @@ def test_no_descriptor_for_the_upstream_is_a_clear_error(scripted):
     assert len(up.requests) == 1
 
 
+@pytest.mark.row("5: ephemeral ports")
 def test_backlog_of_the_upstream_is_full():
     """Its SYNs are dropped: a clear error in time, and service as soon as it accepts again."""
     listener = socket.socket()

@@ -146,6 +146,9 @@ def check_told(proxy, reply, since):
 @pytest.mark.parametrize("how", ["close", "reset", "half", "clean"])
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.row("5: upstream RST or FIN mid-stream", "5: truncated chunk",
+                 "6: clean end at an event boundary", "6: clean end inside an event",
+                 "6: chunked body without the last chunk", "6: TCP reset")
 def test_cut_at_and_inside_every_event(fronts, sdk, upstream, client, how):
     """close, half: FIN; reset: RST; clean: the HTTP message ends as if all were said."""
     made, relay, up = fronts

@@ -51,6 +51,7 @@ def check_error(proxy, client, reply):
 @pytest.mark.parametrize("how", ["INTERNAL_ERROR", "NO_ERROR", "end"])
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.row("5: upstream RST or FIN mid-stream")
 def test_stream_reset_at_and_inside_every_event(fronts, upstream, client, how):
     """RST_STREAM, or END_STREAM before the end: the error; the connection lives on."""
     made, relay, up = fronts
@@ -78,6 +79,7 @@ def test_stream_reset_at_and_inside_every_event(fronts, upstream, client, how):
 @pytest.mark.parametrize("upstream,client", [("messages", "messages"), ("chat", "chat"),
                                              ("responses", "responses"), ("messages", "chat"),
                                              ("chat", "responses"), ("responses", "messages")])
+@pytest.mark.row("5: upstream RST or FIN mid-stream")
 def test_connection_lost_anywhere(fronts, upstream, client, how):
     """In the handshake, between and inside TLS records and frames: an error or the whole reply."""
     made, relay, up = fronts

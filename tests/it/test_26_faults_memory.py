@@ -71,6 +71,7 @@ def scripted_only():
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
 @pytest.mark.parametrize("client", ["messages", "chat"])  # passed through, converted
+@pytest.mark.row("5: slow reader", "7: slow reader")
 def test_slow_reader_heap_per_stalled_stream(simulated, client):
     """<= 64 KiB for each, however long the stream; a new request is served meanwhile."""
     proxy, _ = simulated
@@ -102,6 +103,7 @@ def test_slow_reader_heap_per_stalled_stream(simulated, client):
 
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
+@pytest.mark.row("5: slow reader", "7: slow reader")
 def test_slow_reader_of_a_responses_stream(simulated):
     """Its last event repeats the text, which is kept; the queue is not more than others'."""
     proxy, _ = simulated
@@ -127,6 +129,7 @@ def receive_queue(port):
     return max(found)
 
 
+@pytest.mark.row("5: slow reader")
 def test_slow_reader_closes_the_window_within_8_MiB(scripted_only):
     proxy, up = scripted_only("messages")
     piece, stop, sent = delta("messages", "x" * 60000), threading.Event(), [0]
@@ -188,6 +191,7 @@ def peak_growth(proxy, ask, small, large):
 
 
 @pytest.mark.parametrize("what", ["file", "message", "16 MiB event"])
+@pytest.mark.row("5: 16 MiB event")
 def test_passed_through_with_bounded_heap(scripted_only, what):
     """64 MiB in a file or a plain reply, 16 MiB in an event: <= 256 KiB more than a short one."""
     proxy, up = scripted_only("messages")
@@ -224,6 +228,7 @@ def test_passed_through_with_bounded_heap(scripted_only, what):
     assert SANITIZED or grown <= 256
 
 
+@pytest.mark.row("5: 16 MiB event")
 def test_upload_of_64_MiB_with_bounded_heap():
     up, got = Upstream(), {}
 
@@ -261,6 +266,7 @@ def test_upload_of_64_MiB_with_bounded_heap():
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("client", ["chat", "responses"])
+@pytest.mark.row("5: 16 MiB event")
 def test_converted_above_the_limit_is_a_clear_error(client, stream):
     """MAX_EVENT_BYTES: an event of 1.5 MiB, a whole reply of 1.5 MiB."""
     up = Upstream()
@@ -287,6 +293,7 @@ def test_converted_above_the_limit_is_a_clear_error(client, stream):
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.row("5: 1-byte dribble")
 def test_one_byte_dribble_gives_the_identical_output(scripted_only, upstream, client):
     """Converted or not: whatever the writes were; ids and times apart."""
     proxy, up = scripted_only(upstream)
@@ -313,6 +320,7 @@ def test_one_byte_dribble_gives_the_identical_output(scripted_only, upstream, cl
 
 @pytest.mark.skipif(SANITIZED, reason="time")
 @pytest.mark.parametrize("client", ["messages", "chat"])  # passed through, converted
+@pytest.mark.row("5: 1-byte dribble")
 def test_one_byte_dribble_costs_linear_time(scripted_only, client):
     """One event of double size, byte by byte: no more CPU for each byte."""
     proxy, up = scripted_only("messages")
@@ -338,6 +346,7 @@ def test_one_byte_dribble_costs_linear_time(scripted_only, client):
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
 @pytest.mark.parametrize("client", ["messages", "chat"])  # passed through, converted
+@pytest.mark.row("5: 100k-event stream", lacks="the stream of one hour")
 def test_100k_events_leave_the_memory_flat(simulated, client):
     """Slope 0 after warm-up (<= 64 KiB), no descriptor more."""
     proxy, _ = simulated

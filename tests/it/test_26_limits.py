@@ -125,6 +125,7 @@ def check(p, up, delta, status, reason, send):
 @AROUND
 @pytest.mark.parametrize("name, limit, make, status, reason", REQUESTS,
                          ids=[row[0] for row in REQUESTS])
+@pytest.mark.row("4: header bombs", "8: limits by default")
 def test_http1(stand, name, limit, make, status, reason, delta):
     p, up = stand
 
@@ -136,6 +137,7 @@ def test_http1(stand, name, limit, make, status, reason, delta):
 
 
 @AROUND
+@pytest.mark.row("4: body decompression", "8: limits by default")
 def test_ratio_of_decoding(raw, delta):
     """Beyond the first MiB, 100 decoded bytes for each coded one; the coded size is set by a file name in gzip's head, which decodes to nothing."""
     p, up = raw
@@ -210,6 +212,7 @@ def h2_status(port, block, payload):
 @AROUND
 @pytest.mark.parametrize("name, limit, make, status, reason", H2_REQUESTS,
                          ids=[row[0] for row in H2_REQUESTS])
+@pytest.mark.row("4: header bombs", "8: limits by default")
 def test_http2(stand, name, limit, make, status, reason, delta):
     p, up = stand
     check(p, up, delta, status, reason, lambda: h2_status(p.claude_port, *make(limit + delta)))
@@ -232,6 +235,7 @@ def reply_header(n):
 @AROUND
 @pytest.mark.parametrize("limit, make", [(8, interim), (64 * 1024, reply_header)],
                          ids=["interim replies", "reply header bytes"])
+@pytest.mark.row("4: extra bytes", "8: limits by default")
 def test_replies(raw, limit, make, delta):
     p, up = raw
     up.script = lambda c, r: c.send(make(limit + delta))

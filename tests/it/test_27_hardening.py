@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from proxy import BINARY, SANITIZED
 
+pytestmark = pytest.mark.row("8: build flags")
 X86 = platform.machine() == "x86_64"
 DATA = Path(BINARY).read_bytes()
 release = pytest.mark.skipif(SANITIZED, reason="a build with sanitizers is not what is released")

@@ -136,6 +136,7 @@ def check_error_end(client, reply, way, good):
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda w: "-".join(dict.fromkeys(w[:2])) + "-stream" * w[2])
 @pytest.mark.parametrize("row", ROWS)
+@pytest.mark.row("2: {row}", "4: extra bytes")
 def test_row(stand, row, way):
     p, up = stand
     protocol, upstream_protocol, stream = way

@@ -42,6 +42,7 @@ def serves(p):
 
 @root
 @pytest.mark.parametrize("user", ["nobody", "nobody:nogroup", "65534:65534"])
+@pytest.mark.row("8: privileges")
 def test_workers_and_simulator_become_another_user(user, certificates):
     """Also with files that only root may read, at the start and at a reload."""
     certificate, key = certificates.pair
@@ -71,6 +72,7 @@ def test_a_dropped_worker_ends_with_its_supervisor(sim):
 
 
 @root
+@pytest.mark.row("8: privileges")
 def test_root_without_a_user_says_so_and_keeps_no_capability(sim):
     with Proxy(ANTHROPIC_BASE_URL=sim.url) as p:
         [note] = [x for x in p.log(event="configuration_note") if "RUN_AS_USER" in x["note"]]
@@ -82,6 +84,7 @@ def test_root_without_a_user_says_so_and_keeps_no_capability(sim):
 
 
 @root
+@pytest.mark.row("8: privileges")
 def test_the_supervisor_keeps_what_it_needs(sim):
     with Proxy(ANTHROPIC_BASE_URL=sim.url) as p:
         s = status(p.process.pid)
@@ -138,6 +141,7 @@ def dumpable(pid):
 
 @root
 @pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.row("8: core dumps")
 def test_core_files(sim, allowed):
     with Proxy("--simulator", RUN_AS_USER="nobody", CORE_DUMPS=str(allowed).lower()) as p:
         [worker] = p.workers()
@@ -152,6 +156,7 @@ def test_core_files(sim, allowed):
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers need what the sandbox forbids")
 @pytest.mark.parametrize("mode", ["on", "log", "off"])
+@pytest.mark.row("8: sandbox")
 def test_workers_are_in_the_sandbox(sim, mode):
     """That it holds is seen in test_sandbox.c, that it lets everything else work in all tests."""
     with Proxy(ANTHROPIC_BASE_URL=sim.url, SANDBOX=mode, LOG_LEVEL="DEBUG") as p:

@@ -75,6 +75,7 @@ def two_keys(sim, **settings):
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers keep freed memory for a while")
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of other processes")
+@pytest.mark.row("7: one canary key", "8: keys at rest")
 def test_keys_in_memory(sim):
     """The client's only while its request runs, ours in pages that no core file has."""
     with two_keys(sim) as p:
@@ -246,6 +247,7 @@ def everything_configured(sim, tmp_path, **settings):
 
 
 @pytest.mark.parametrize("where", ["production", "test"])
+@pytest.mark.row("7: one canary key", "8: keys at rest", "8: logs")
 def test_no_key_comes_out(sim, tmp_path, where):
     """Replies, log, metrics, dumps, /proc; before and after a reload, and while it drains."""
     with everything_configured(sim, tmp_path, ENVIRONMENT=where) as p:
@@ -286,6 +288,7 @@ def core_of(folder, pid):
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers take SIGABRT, and have no such pages")
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads a core file that root owns")
+@pytest.mark.row("7: one canary key", "8: core dumps", "8: keys at rest")
 def test_no_key_is_in_a_core_file(sim, tmp_path):
     """Core files are allowed, and a worker aborts: after all paths and in the middle of a stream.
 
@@ -315,6 +318,7 @@ def test_no_key_is_in_a_core_file(sim, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads a core file that root owns")
+@pytest.mark.row("8: core dumps")
 def test_no_core_file_by_default(sim, tmp_path):
     with Proxy(ANTHROPIC_BASE_URL=sim.url, cwd=tmp_path) as p:
         p.deaths_expected = True
@@ -364,6 +368,7 @@ def send_mixed(port, numbers, wrong):
                 c = None
 
 
+@pytest.mark.row("8: memory", lacks="20,000 mixed requests instead of 10^6")
 def test_no_text_of_one_request_in_the_reply_to_another(sim):
     """Keys, prompts and paths, on connections and memory that many requests use in turn."""
     with Proxy(ANTHROPIC_BASE_URL=sim.url, ANTHROPIC_PROTOCOLS="messages", SERVICES="claude",

@@ -171,6 +171,7 @@ def batches(h, make, count):
 
 
 @pytest.mark.parametrize("name", FLOODS)
+@pytest.mark.row("3: {name}", "4: rapid reset")
 def test_floods(pair, name):
     make, count, reason = FLOODS[name]
     with Watch(pair) as w, H2(w.p.claude_port, ZERO_WINDOW if "omb" in name else b"") as h:
@@ -182,6 +183,7 @@ def test_floods(pair, name):
     assert w.upstream <= 100
 
 
+@pytest.mark.row("3: rapid reset, 20k")
 def test_rapid_reset_step_by_step(pair):
     """Goal: not more than 100 reach the upstream when each is given the time to."""
     with Watch(pair) as w, H2(w.p.claude_port) as h:
@@ -200,6 +202,7 @@ def test_rapid_reset_step_by_step(pair):
     assert w.upstream == 100
 
 
+@pytest.mark.row("3: made-you-reset")
 def test_made_you_reset_by_zero_increments(pair):
     """The first one ends the connection: there is nothing to count."""
     with Watch(pair) as w, H2(w.p.claude_port) as h:
@@ -213,6 +216,7 @@ def test_made_you_reset_by_zero_increments(pair):
 
 @pytest.mark.parametrize("kind, payload", [(PING, bytes(8)), (SETTINGS, b"")],
                          ids=["PING 400k, not reading", "SETTINGS 400k, not reading"])
+@pytest.mark.row("3: PING 400k", "3: SETTINGS 400k")
 def test_replies_that_are_not_read(pair, kind, payload):
     """The client reads nothing: its replies fill the sockets, then our queue, up to its limit."""
     with Watch(pair) as w, H2(w.p.claude_port) as h:
@@ -226,6 +230,7 @@ def test_replies_that_are_not_read(pair, kind, payload):
         until(lambda: w.p.metrics()["ccproxy_client_connections"] <= 2, 5)
 
 
+@pytest.mark.row("3: HPACK bomb")
 def test_blocks_at_the_limit_keep_the_table_in_step(pair):
     """Over the limit is 431 for that stream; the next request, whose fields are in the table, is
     understood."""
@@ -255,6 +260,7 @@ def hasty(tmp_path_factory):
     up.close()
 
 
+@pytest.mark.row("3: HTTP/2 Bomb")
 def test_stream_with_a_zero_window_is_reset(hasty):
     """After half of CLIENT_WRITE_TIMEOUT, so 30 s by default; the connection lives on."""
     p, _ = hasty

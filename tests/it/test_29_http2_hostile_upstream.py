@@ -458,6 +458,7 @@ def finish(c, s):
 
 
 @pytest.mark.parametrize("taken", [0, 5, STREAMS])
+@pytest.mark.row("5: HTTP/2 upstream GOAWAY")
 def test_goaway_with_a_last_stream(front, taken):
     """Those at or below the last id finish, those above go out once more, on a new connection."""
     p, up = front
@@ -485,6 +486,7 @@ def test_goaway_with_a_last_stream(front, taken):
     assert up.conns[0].ended.wait(5)  # closed by us when the last has finished
 
 
+@pytest.mark.row("5: HTTP/2 upstream GOAWAY")
 def test_goaway_in_two_steps(front):
     """A notice first: what is open goes on, new requests go elsewhere, none is refused."""
     p, up = front
@@ -509,6 +511,7 @@ def test_goaway_in_two_steps(front):
 
 
 @pytest.mark.parametrize("always", [False, True])
+@pytest.mark.row("5: HTTP/2 upstream GOAWAY")
 def test_refused_streams(front, always):
     """Every second one is refused: once more, and no more than that."""
     p, up = front
@@ -535,6 +538,7 @@ def test_refused_streams(front, always):
 
 
 @pytest.mark.parametrize("conns", ["1", "200"])
+@pytest.mark.row("5: HTTP/2 upstream GOAWAY")
 def test_max_streams_1(certificates, conns):
     """One at a time on each connection, by waiting or by more connections; what was sent before
     the SETTINGS were known is refused, and served on another one. None lost, none doubled."""
@@ -560,6 +564,7 @@ def test_max_streams_1(certificates, conns):
     up.close()
 
 
+@pytest.mark.row("5: HTTP/2 upstream GOAWAY")
 def test_rst_mid_body_hits_one_stream_only(front):
     """An error end for that one, section 6; the others go on, on the same connection."""
     p, up = front

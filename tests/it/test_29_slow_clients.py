@@ -71,6 +71,7 @@ SLOW_HEADS = {"a byte at a time": (HEAD + b"x: " + b"a" * 400, True),
 
 
 @pytest.mark.parametrize("how", SLOW_HEADS)
+@pytest.mark.row("4: slowloris")
 def test_slow_head(hasty, how):
     """The limit is for the whole head, however steadily it comes."""
     p, up = hasty
@@ -102,6 +103,7 @@ def test_second_head_is_slow(hasty):
     assert counted.new == {"slow_head": 1}
 
 
+@pytest.mark.row("4: slowloris")
 def test_slow_body(hasty):
     p, up = hasty
     up.forget()
@@ -116,6 +118,7 @@ def test_slow_body(hasty):
     assert up.requests == []
 
 
+@pytest.mark.row("4: slowloris")
 def test_slow_body_over_http2(hasty):
     p, up = hasty
     up.forget()
@@ -148,6 +151,7 @@ def test_body_that_is_fast_enough(hasty):
 
 
 @pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.row("4: slowloris")
 def test_slow_read(hasty, version):
     """The reply waits for a client that does not read: it is let go, and the upstream too."""
     p, up = hasty
@@ -184,6 +188,7 @@ HANDSHAKES = {"nothing": b"", "a piece of a ClientHello": b"\x16\x03\x01\x02\x00
 
 
 @pytest.mark.parametrize("how", HANDSHAKES)
+@pytest.mark.row("4: slowloris", "4: connection floods")
 def test_tls_handshake(hasty_tls, how):
     p, _ = hasty_tls
     began = time.monotonic()
@@ -219,6 +224,8 @@ def quick_ones(p, n):
     return sorted(took)
 
 
+@pytest.mark.row("4: slowloris",
+                 lacks="1,000 slow clients instead of 5,000; p99 is printed, not judged")
 def test_a_thousand_slow_clients_do_not_hurt_others(tmp_path, record_property):
     """300 in their head, 300 in their body, 300 that do not read, 100 of HTTP/2; then others."""
     up = Upstream()

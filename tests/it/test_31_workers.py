@@ -154,6 +154,7 @@ STORMS = {
 
 
 @pytest.mark.parametrize("name", STORMS)
+@pytest.mark.row("5: signal storm")
 def test_signal_storm(raw, name):
     """Orderly: no crash, drain begins once, the stream finishes."""
     with streams(raw[1], 4, WORKERS="2", DRAIN_TIMEOUT="20") as (p, clients, go):
@@ -170,6 +171,7 @@ def test_signal_storm(raw, name):
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGPIPE, signal.SIGHUP]], ids=["PIPE HUP"])
+@pytest.mark.row("5: signal storm")
 def test_signals_to_workers_harm_nothing(raw, signals):
     with streams(raw[1], 2) as (p, clients, go):
         for _ in range(20):

@@ -69,6 +69,7 @@ def server(*args):
         s.process.wait()
 
 
+@pytest.mark.row("5: disk full")
 def test_reader_stops(sim, tmp_path):
     """Also the supervisor goes on: it can reload while its stdout is full."""
     reader, writer = os.pipe()
@@ -102,6 +103,7 @@ def test_reader_stops(sim, tmp_path):
         until(lines_again)
 
 
+@pytest.mark.row("5: disk full")
 def test_disk_full(sim, tmp_path):
     with open("/dev/full", "w") as full, server(sim, full, tmp_path) as s:
         s.requests(5)
@@ -122,6 +124,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", directory], check=True)
 
 
+@pytest.mark.row("5: disk full")
 def test_disk_full_then_not(sim, tmp_path, small_disk):
     """The log resumes when there is room again, with whole lines and the count of the lost ones."""
     path = small_disk / "log"

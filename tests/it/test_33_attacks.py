@@ -80,6 +80,7 @@ SSRF = [name for name, _ in ssrf_requests("x")]
 
 @pytest.mark.parametrize("service", ["converted", "as it is"])
 @pytest.mark.parametrize("name", SSRF)
+@pytest.mark.row("4: SSRF")
 def test_ssrf(both, trap, name, service):
     """No request field names a host; the Host that goes upstream is the configured one."""
     p, up = both
@@ -95,6 +96,7 @@ def test_ssrf(both, trap, name, service):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.row("4: SSRF")
 def test_redirects_are_not_followed(both, trap, status):
     """Nor do credentials or the place reach the client."""
     p, up = both
@@ -118,6 +120,7 @@ PATHS = ["/..", "/../v1/messages", "/v1/../v1/messages", "/v1/./messages", "/v1/
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.row("4: path traversal")
 def test_paths(both, path):
     """Only exact known routes; the rest is 404 in the client's form, and not forwarded."""
     p, up = both
@@ -133,6 +136,7 @@ def test_paths(both, path):
 
 @pytest.mark.parametrize("path", ["/v1/messages", "//v1//messages", "/v1/messages/", "/messages",
                                   "/v1/v1/messages"])
+@pytest.mark.row("4: path traversal")
 def test_paths_that_are_the_same(both, path):
     """Goal: the others are refused for what they are; and the upstream sees the one form."""
     p, up = both
@@ -149,6 +153,7 @@ NASTY = "m\r\nx-evil: 1\r\n\r\nGET / HTTP/1.1\n\0\u0085\u2028\x1b[31m\"}\\"
 @pytest.mark.parametrize("path, port", [("/v1/messages", "claude_port"), ("/v1/messages", "codex_port"),
                                         ("/v1/responses", "codex_port"),
                                         ("/v1/chat/completions", "codex_port")])
+@pytest.mark.row("4: header injection")
 def test_injection_by_body(both, path, port):
     """What a body names goes into no header unchecked and into the log escaped."""
     p, up = both
@@ -169,6 +174,7 @@ def test_injection_by_body(both, path, port):
 
 @pytest.mark.parametrize("value", [b"a\r\nx-evil: 1", b"a\nx-evil: 1", b"a\rx-evil: 1", b"a\0b"])
 @pytest.mark.parametrize("name", [b"request-id", b"content-type", b"retry-after", b"location"])
+@pytest.mark.row("4: response splitting")
 def test_response_splitting(both, name, value):
     """CR, LF or NUL of an upstream's header never reach a client's."""
     p, up = both
@@ -181,6 +187,7 @@ def test_response_splitting(both, name, value):
     assert reply.h("x-evil") is None
 
 
+@pytest.mark.row("4: response splitting")
 def test_only_listed_headers_come_back(both):
     p, up = both
     up.script = lambda c, r: c.reply(200, [
@@ -210,6 +217,7 @@ CODERS = {"gzip": gzip.compress, "deflate": zlib.compress, "deflate, raw": defla
 
 
 @pytest.mark.parametrize("coder", CODERS)
+@pytest.mark.row("4: body decompression")
 def test_decompression_bombs(both, coder):
     """30 MiB, within the body's limit: over 100 times their size. The worker does not grow by them."""
     p, up = both
@@ -226,6 +234,7 @@ def test_decompression_bombs(both, coder):
 
 @pytest.mark.parametrize("coding", ["compress", "snappy", "gzip, snappy", "gzip;q=1", "lz4",
                                     "gzip, gzip, gzip", "\"gzip\""])
+@pytest.mark.row("4: body decompression")
 def test_unknown_codings(both, coding):
     p, up = both
     with Counted(p) as counted, Client(p.codex_port) as c:
@@ -260,6 +269,7 @@ JSON_BOMBS = {  # body, allowed statuses, reasons
 
 
 @pytest.mark.parametrize("name", JSON_BOMBS)
+@pytest.mark.row("4: JSON bombs")
 def test_json_bombs(both, name):
     """A clear answer; what is passed on is the very text; 10 MiB/s floor."""
     p, up = both
@@ -358,6 +368,7 @@ def least_cpu(p, up, way, body, times):
 @pytest.mark.skipif(SANITIZED, reason="CPU time")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.row("4: JSON bombs")
 def test_linear_time(both, shape, way):
     """Hash flooding and its kind: four times the size costs at most about four times the CPU."""
     p, up = both
@@ -374,6 +385,7 @@ def test_linear_time(both, shape, way):
 # --- half-close ---
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.row("4: half-close")
 def test_half_close_is_leaving(both, stream):
     """Documented: a client that half-closes counts as gone, and the upstream is let go."""
     p, up = both

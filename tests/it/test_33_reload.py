@@ -126,7 +126,8 @@ def state(pid):
 
 
 @pytest.mark.timeout(300)
-def test_reloads_under_load(sim, tmp_path):
+@pytest.mark.row("5: config reload", "7: reload and worker crash")
+def test_reloads_under_load(sim, tmp_path, record_property):
     """0 broken, 0 refused, 0 failed; afterwards the supervisor holds what it held before."""
     with FileProxy(tmp_path, ANTHROPIC_BASE_URL=sim.url, SERVICES="claude", WORKERS="2",
                    DRAIN_TIMEOUT="100", HTTP_MAX_CONNECTIONS="500") as p:
@@ -145,8 +146,10 @@ def test_reloads_under_load(sim, tmp_path):
         load.finish()
         until(lambda: len(p.workers()) == 2)
         after = state(p.process.pid)
-        print(f"\n{RELOADS} reloads in {took:.1f} s; {load.done} streams, {len(load.faults)} broken; "
-              f"{load.asked} requests, {len(load.refused)} refused; at most {most} workers; "
+        said = (f"{RELOADS} reloads in {took:.1f} s under {STREAMS} streams: {load.done} streams, "
+                f"{len(load.faults)} broken; {load.asked} requests, {len(load.refused)} refused")
+        record_property("reloads", said)
+        print(f"\n{said}; at most {most} workers; "
               f"supervisor before and after (fds, KiB, zombies): {before} {after}")
         assert not load.faults, load.faults[:3]
         assert not load.refused, load.refused[:3]
@@ -155,6 +158,7 @@ def test_reloads_under_load(sim, tmp_path):
         assert after[1] < before[1] + (20_000 if SANITIZED else 512)
 
 
+@pytest.mark.row("5: upgrade")
 def test_new_binary_under_load(sim, tmp_path):
     """Replaced on disk while streams run; in the test environment nobody has to say so."""
     binary, other = tmp_path / "cc-proxy", tmp_path / "other"
@@ -194,6 +198,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
+@pytest.mark.row("5: config reload")
 def test_bad_configuration_is_refused(sim, tmp_path, what):
     """With its file and line; streams and new requests go on with the old one."""
     lines, text, said = BAD[what]
@@ -222,6 +227,9 @@ def test_bad_configuration_is_refused(sim, tmp_path, what):
 # --- crashes ---
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+@pytest.mark.row("5: worker crash", "7: reload and worker crash",
+                 lacks="40 streams and some 1,000 connects instead of 200 and 10,000; "
+                       "the time to replace a worker is printed, not judged")
 def test_worker_crashes_under_load(sim, tmp_path, how):
     """No connection is refused; a new worker serves soon; the others' streams live; counts stay."""
     admin = tmp_path / "admin"
@@ -268,6 +276,7 @@ def metrics(path):
             for line in text.splitlines() if line.startswith("ccproxy_")}
 
 
+@pytest.mark.row("5: worker crash")
 def test_crash_loop_backs_off(sim, tmp_path):
     """A worker that dies again and again is started later and later, and serves in between."""
     with FileProxy(tmp_path, ANTHROPIC_BASE_URL=sim.url, SERVICES="claude") as p:
@@ -282,6 +291,7 @@ def test_crash_loop_backs_off(sim, tmp_path):
 
 
 @pytest.mark.parametrize("in_time", [True, False])
+@pytest.mark.row("5: supervisor crash")
 def test_supervisor_is_killed_under_load(sim, tmp_path, in_time):
     """Workers finish their streams, and are gone after the drain limit at the latest."""
     with FileProxy(tmp_path, ANTHROPIC_BASE_URL=sim.url, SERVICES="claude", WORKERS="3",

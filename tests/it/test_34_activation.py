@@ -201,6 +201,7 @@ time_t time(time_t *to)
 
 
 @pytest.mark.parametrize("days", [1, -1])
+@pytest.mark.row("5: clock jump")
 def test_clock_jumps(raw, tmp_path, days):
     """All time-outs are on the monotonic clock: none comes early, none comes late."""
     if SANITIZED or not shutil.which("gcc"):
