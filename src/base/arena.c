@@ -77,6 +77,18 @@ static void chunk_free(const struct arena *a, struct arena_chunk *c, size_t used
     kept[rank].bytes += c->size;
 }
 
+void arena_free_kept(void)
+{
+    for (int rank = 0; rank < RANKS; rank++) {
+        while (kept[rank].first != NULL) {
+            struct arena_chunk *c = kept[rank].first;
+            kept[rank].first = c->older;
+            free(c);
+        }
+        kept[rank].bytes = 0;
+    }
+}
+
 void arena_init(struct arena *a, size_t limit_bytes)
 {
     *a = (struct arena){ .limit_bytes = limit_bytes };
@@ -92,6 +104,21 @@ void arena_init_secret(struct arena *a, size_t limit_bytes)
     *a = (struct arena){ .limit_bytes = limit_bytes, .kind = ARENA_SECRET };
 }
 
+static void begin(struct arena *a)
+{
+    a->used_bytes = 0;
+    a->free = a->lent;
+    a->left = a->lent_bytes;
+}
+
+void arena_lend(struct arena *a, char *bytes, size_t n)
+{
+    must(a->used_bytes == 0);
+    a->lent = bytes;
+    a->lent_bytes = n;
+    begin(a);
+}
+
 void arena_reset(struct arena *a)
 {
     size_t unused = a->left; /* in the newest; of the others all may be used */
@@ -101,7 +128,9 @@ void arena_reset(struct arena *a)
         chunk_free(a, c, c->size - sizeof(*c) - unused);
         unused = 0;
     }
-    *a = (struct arena){ .limit_bytes = a->limit_bytes, .kind = a->kind };
+    if (a->lent != NULL && a->kind == ARENA_WIPED)
+        explicit_bzero(a->lent, a->lent_bytes);
+    begin(a);
 }
 
 void arena_done(struct arena *a)

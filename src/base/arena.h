@@ -10,6 +10,7 @@
  *              before it gets here.
  *   Secrets    arena_init_secret(): in secret.h's pages.  arena_init_wiped(): in usual ones that
  *              are zeroed when freed; for what holds keys for a short time.
+ *   First      arena_lend() gives the arena its first bytes: of an object that lives as long.
  *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.  Up to
  *              768 KiB of chunks are kept for the next arenas.
  *   Threads    all arenas of a process are used by one thread.
@@ -31,6 +32,8 @@ struct arena {
     size_t left;
     size_t used_bytes; /* in all chunks */
     size_t limit_bytes;
+    char *lent; /* see arena_lend(); NULL: none */
+    size_t lent_bytes;
     enum arena_kind { ARENA_USUAL, ARENA_WIPED, ARENA_SECRET } kind;
 };
 
@@ -39,6 +42,8 @@ struct arena {
 void arena_init(struct arena *a, size_t limit_bytes);
 void arena_init_wiped(struct arena *a, size_t limit_bytes);
 void arena_init_secret(struct arena *a, size_t limit_bytes);
+/* To a new arena: these are used before any chunk, and stay the caller's. */
+void arena_lend(struct arena *a, char *bytes, size_t n);
 void arena_reset(struct arena *a);
 void arena_done(struct arena *a); /* may be called twice */
 
@@ -46,6 +51,7 @@ void arena_done(struct arena *a); /* may be called twice */
 void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align);
 
 char *arena_more(struct arena *a, size_t bytes); /* from a new chunk */
+void arena_free_kept(void);                      /* the chunks kept for the next arenas */
 
 /* n bytes, neither zeroed nor aligned. */
 static inline char *arena_bytes(struct arena *a, size_t n)

@@ -3,13 +3,12 @@
  */
 #include "pool_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "err.h"
-#include "mem.h"
 #include "must.h"
+#include "slab.h"
 
 /* What most heads fit in, and a body that is queued behind one in the same piece of memory. */
 enum { HEAD_BYTES = 1000, BODY_BYTES = 16 * 1024 };
@@ -19,6 +18,8 @@ struct client_h1 {
     struct exchange *x; /* NULL between exchanges */
     bool complete;      /* the reply is; x has not been told yet */
 };
+
+static struct slab clients = SLAB_OF(clients, struct client_h1);
 
 /* --- the request --- */
 
@@ -194,7 +195,7 @@ static void open_client(struct pool_conn *c)
         .on_body = on_reply_body,
         .on_end = on_reply_end,
     };
-    c->h1 = mem_new(struct client_h1);
+    c->h1 = slab_take(&clients);
     h1_init(&c->h1->codec, H1_CLIENT, &c->pool->h1_limits, &reply_handler, c);
     conn_set_handler(c->conn, &conn_handler, c);
 }
@@ -202,7 +203,7 @@ static void open_client(struct pool_conn *c)
 static void free_client(struct pool_conn *c)
 {
     h1_done(&c->h1->codec);
-    free(c->h1);
+    slab_give(c->h1);
 }
 
 static size_t room(const struct pool_conn *c)

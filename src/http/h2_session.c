@@ -1,11 +1,10 @@
 #include "h2_session.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "err.h"
-#include "mem.h"
+#include "slab.h"
 
 enum {
     RESETS_MAX = 199,       /* in 10 s, beyond completed streams; sent and received */
@@ -21,11 +20,13 @@ enum {
     SEND_HEADER_BYTES_MAX = 1024 * 1024,
 };
 
+static struct slab streams = SLAB_OF(streams, struct h2_stream);
+
 /* --- streams --- */
 
 struct h2_stream *h2_stream_new(struct h2 *c, int32_t id)
 {
-    struct h2_stream *s = mem_new(struct h2_stream);
+    struct h2_stream *s = slab_take(&streams);
     s->conn = c;
     s->id = id;
     list_init(&s->link);
@@ -53,7 +54,7 @@ void h2_stream_close(struct h2_stream *s, uint32_t error, bool unprocessed)
     (void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
     h2_block_free(s->block);
     buf_done(&s->out);
-    free(s);
+    slab_give(s);
 }
 
 void h2_submit_rst(struct h2_stream *s, uint32_t error)

@@ -6,6 +6,9 @@
 #include "mem.h"
 #include "must.h"
 #include "pool_internal.h"
+#include "slab.h"
+
+static struct slab exchanges = SLAB_OF(exchanges, struct exchange);
 
 enum { ORIGIN_TEXT_BYTES = 64 * 1024 };
 
@@ -139,7 +142,7 @@ struct exchange *pool_open(struct pool *p, const struct exchange_request *reques
                            const struct exchange_handler *handler, void *ctx)
 {
     must(request->origin->pool == p);
-    struct exchange *x = mem_new(struct exchange);
+    struct exchange *x = slab_take(&exchanges);
     x->pool = p;
     x->origin = request->origin;
     x->handler = handler;

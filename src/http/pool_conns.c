@@ -4,12 +4,13 @@
 #include "pool_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
-#include "mem.h"
 #include "must.h"
+#include "slab.h"
+
+static struct slab pool_conns = SLAB_OF(pool_conns, struct pool_conn);
 
 /*                from:                    to: CONNECTING IDLE BUSY DRAINING CLOSING */
 static const bool may_move[POOL_STATES][POOL_STATES] = {
@@ -51,7 +52,7 @@ static void conn_free(void *ctx)
         c->ops->free(c);
     list_remove(&c->link);
     c->pool->count[POOL_CLOSING]--;
-    free(c);
+    slab_give(c);
 }
 
 void pool_close(struct pool_conn *c)
@@ -194,7 +195,7 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
 static void open_conn(struct origin *o)
 {
     struct pool *p = o->pool;
-    struct pool_conn *c = mem_new(struct pool_conn);
+    struct pool_conn *c = slab_take(&pool_conns);
     c->pool = p;
     c->origin = o;
     c->state = POOL_CONNECTING;

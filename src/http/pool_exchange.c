@@ -9,6 +9,7 @@
 
 #include "mem.h"
 #include "must.h"
+#include "slab.h"
 
 bool exchange_running(const struct exchange *x)
 {
@@ -39,7 +40,7 @@ static void exchange_free(void *ctx)
 {
     struct exchange *x = ctx;
     free(x->failure);
-    free(x);
+    slab_give(x);
 }
 
 static void bury(struct exchange *x)

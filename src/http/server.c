@@ -18,6 +18,9 @@
 #include "err.h"
 #include "mem.h"
 #include "server_internal.h"
+#include "slab.h"
+
+static struct slab client_conns = SLAB_OF(client_conns, struct server_conn);
 
 enum {
     LINGER_MS = 1000,
@@ -52,7 +55,7 @@ static void free_conn(void *ctx)
 
     if (c->version)
         c->version->done(c);
-    free(c);
+    slab_give(c);
 }
 
 /* The conn is over: out of the list, and freed at the end of the turn. */
@@ -286,7 +289,7 @@ static const struct conn_handler conn_callbacks = { on_open, on_read, on_drain, 
 static void on_accept(void *ctx, int fd)
 {
     struct server *s = ctx;
-    struct server_conn *c = mem_new(struct server_conn);
+    struct server_conn *c = slab_take(&client_conns);
     SSL *ssl = NULL;
 
     if (s->tls) {

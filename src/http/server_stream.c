@@ -4,16 +4,16 @@
  * A reply whose length was announced is held to it: what is over is dropped and an end
  * that comes too early is an abort, so that a wrong length never desynchronises a conn.
  */
-#include <stdlib.h>
-
 #include "clock.h"
-#include "mem.h"
 #include "server.h"
 #include "server_internal.h"
+#include "slab.h"
+
+static struct slab streams = SLAB_OF(streams, struct server_stream);
 
 struct server_stream *server_stream_new(struct server_conn *c, const struct http_head *head)
 {
-    struct server_stream *s = mem_new(struct server_stream);
+    struct server_stream *s = slab_take(&streams);
 
     list_init(&s->link);
     s->conn = c;
@@ -33,7 +33,7 @@ void server_stream_release(struct server_stream *s)
     s->reply = SERVER_REPLY_ENDED;
     list_remove(&s->link);
     server->streams_len--;
-    loop_defer(server->loop, free, s);
+    loop_defer(server->loop, slab_give, s);
 }
 
 void server_stream_gone(struct server_stream *s)

@@ -18,15 +18,14 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "err.h"
 #include "list.h"
-#include "mem.h"
 #include "must.h"
+#include "slab.h"
 #include "wire.h"
 
 enum {
@@ -73,6 +72,8 @@ struct conn {
     bool end_early; /* the owner asked for it */
     char remote[REMOTE_BYTES];
 };
+
+static struct slab conns = SLAB_OF(conns, struct conn);
 
 static void update_interest(struct conn *c, bool drop);
 
@@ -425,7 +426,7 @@ static void format_remote(struct conn *c)
 struct conn *conn_new(struct loop *l, int fd, SSL *ssl, const struct conn_handler *h, void *ctx)
 {
     must(h != NULL);
-    struct conn *c = mem_new(struct conn);
+    struct conn *c = slab_take(&conns);
     c->loop = l;
     c->handler = h;
     c->ctx = ctx;
@@ -549,16 +550,11 @@ void conn_resume(struct conn *c, unsigned reason)
     update_interest(c, false);
 }
 
-static void free_conn(void *ctx)
-{
-    free(ctx);
-}
-
 static void on_poll_closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
     /* Behind open_plain(), which may still be deferred. */
-    loop_defer(c->loop, free_conn, c);
+    loop_defer(c->loop, slab_give, c);
 }
 
 static void close_now(struct conn *c, bool reset)

@@ -14,12 +14,15 @@
 #include "request_convert.h"
 #include "request_log.h"
 #include "request_reply.h"
+#include "slab.h"
 
 enum {
     CAPTURE_ERROR_BYTES = 8 * 1024,   /* of an error reply */
     CAPTURE_JSON_BYTES = 1024 * 1024, /* of a plain reply, for its usage */
     BULK_BYTES = 4 * 1024,            /* a file, an image; well below a reply's first window */
 };
+
+static struct slab relays = SLAB_OF(relays, struct relay);
 
 static struct str header(const struct http_head *head, struct str name)
 {
@@ -35,7 +38,7 @@ static bool is_streaming_endpoint(const struct request *r)
 
 static struct relay *relay_new(struct request *r)
 {
-    struct relay *y = mem_new(struct relay);
+    struct relay *y = slab_take(&relays);
     watch_init(&y->watch, r->upstream_protocol);
     sse_splitter_init(&y->splitter);
     buf_init(&y->held, SIZE_MAX / 2); /* RELAY_HOLD_BYTES and one read, see events_in() */
@@ -56,7 +59,7 @@ void relay_free(struct relay *y)
     buf_done(&y->capture);
     buf_done(&y->body);
     buf_done(&y->converted);
-    free(y);
+    slab_give(y);
 }
 
 /* --- to the client --- */

@@ -4,15 +4,12 @@
  */
 #include "request.h"
 
-#include <stdlib.h>
-
 #include "client_keys.h"
 #include "clock.h"
 #include "convert.h"
 #include "err.h"
 #include "local.h"
 #include "lockout.h"
-#include "mem.h"
 #include "models.h"
 #include "relay.h"
 #include "relay_convert.h"
@@ -23,6 +20,7 @@
 #include "request_reply.h"
 #include "secret.h"
 #include "session.h"
+#include "slab.h"
 
 enum {
     ATTEMPTS_MAX = 2,
@@ -30,6 +28,8 @@ enum {
 };
 
 #define NO_MEMORY_TEXT "too many bytes of requests are held"
+
+static struct slab requests = SLAB_OF(requests, struct request);
 
 enum next { NEXT_GO, NEXT_WAIT, NEXT_END };
 
@@ -417,6 +417,28 @@ static void earlier(int64_t *due, int64_t t)
         *due = t;
 }
 
+/* The head, the body, its parsed form and the edits. */
+static void drop_work(struct request *r)
+{
+    buf_done(&r->body);
+    buf_done(&r->decoded);
+    buf_done(&r->converted);
+    r->adapting = NULL;
+    r->send_body = S("");
+    request_body_count(r);
+    r->head.target = r->route.query = S("");
+    r->head.headers = (struct http_headers){ 0 };
+    arena_done(&r->work);
+}
+
+/* Once the upstream's head and ours are out, a retry is out of the question. */
+static void drop_work_when_begun(struct request *r)
+{
+    bool begun = r->relay != NULL && r->relay->upstream_status != 0 && r->status != 0;
+    if (begun && r->adapting != NULL && r->exchange != NULL && exchange_body_taken(r->exchange))
+        drop_work(r);
+}
+
 /* Looks at everything of this request that depends on time, and says when to look again. */
 static void on_tick(void *ctx)
 {
@@ -441,6 +463,7 @@ static void on_tick(void *ctx)
     }
     if (r->relay != NULL)
         earlier(&due, relay_tick(r, now));
+    drop_work_when_begun(r);
     if (r->step == &STEP_relay || r->step == &STEP_send)
         arm_tick(r, due);
 }
@@ -493,28 +516,12 @@ static void on_upstream_ready(void *ctx)
     server_resume(r->stream);
 }
 
-/* The head, the body, its parsed form and the edits, once a retry is out of the question. */
-static void drop_work(struct request *r)
-{
-    buf_done(&r->body);
-    buf_done(&r->decoded);
-    buf_done(&r->converted);
-    r->adapting = NULL;
-    r->send_body = S("");
-    request_body_count(r);
-    r->head.target = r->route.query = S("");
-    r->head.headers = (struct http_headers){ 0 };
-    arena_done(&r->work);
-}
-
 static void on_upstream_head(void *ctx, const struct http_head *head)
 {
     struct request *r = ctx;
     relay_begin(r, head);
     if (r->step != &STEP_relay)
         return;
-    if (r->status != 0 && exchange_body_taken(r->exchange))
-        drop_work(r);
     on_tick(r);
 }
 
@@ -522,9 +529,7 @@ static void on_upstream_body(void *ctx, struct str bytes)
 {
     struct request *r = ctx;
     relay_bytes(r, bytes);
-    if (r->adapting != NULL && r->status != 0 && r->exchange != NULL &&
-        exchange_body_taken(r->exchange))
-        drop_work(r);
+    drop_work_when_begun(r);
     if (r->step == &STEP_relay && r->relay != NULL && relay_is_over(r))
         on_tick(r); /* the next look may be far away */
 }
@@ -612,7 +617,7 @@ static void free_request(void *ctx)
     request_convert_free(r);
     secret_free(r->credential_text);
     arena_done(&r->arena);
-    free(r);
+    slab_give(r);
 }
 
 static void count_done(struct request *r)
@@ -659,8 +664,9 @@ static enum next step_done(struct request *r)
 static void on_request(void *ctx, struct server_stream *s, const struct http_head *head)
 {
     struct worker_listener *l = ctx;
-    struct request *r = mem_new(struct request);
+    struct request *r = slab_take(&requests);
     arena_init_wiped(&r->arena, ARENA_LIMIT_BYTES);
+    arena_lend(&r->arena, r->first, sizeof(r->first));
     arena_init_wiped(&r->work, SIZE_MAX / 2); /* bounded by the body's limit */
     r->worker = l->worker;
     r->service = (enum service)l->port;

@@ -35,6 +35,8 @@ struct step;
 struct relay;
 struct convert;
 
+enum { REQUEST_FIRST_BYTES = 256 };
+
 struct request {
     struct list link;
     struct worker *worker;
@@ -44,6 +46,7 @@ struct request {
     bool running;       /* request_run() is on the stack */
     struct arena arena; /* see above */
     struct arena work;
+    char first[REQUEST_FIRST_BYTES]; /* of `arena` */
 
     /* the client's request */
     struct http_head head;

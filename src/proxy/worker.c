@@ -22,7 +22,7 @@
 #include "request.h"
 #include "tls.h"
 
-enum { FREE_MEMORY_MAX_BYTES = 2 << 20 };
+enum { FREE_MEMORY_MAX_BYTES = 256 << 10 };
 
 struct str worker_request_id(struct worker *w, struct arena *a)
 {
@@ -82,19 +82,24 @@ static void on_signal(uv_signal_t *handle, int signal)
 
 /* --- gauges --- */
 
-/* A burst leaves free memory between what is still used: when there is much of it, it goes back
- * to the system. */
-static void give_back_memory(void)
+/* A burst leaves free memory between what is still used: when much has come free, its pages go back
+ * to the system.  What has been given back is still free memory to malloc(). */
+static void give_back_memory(struct worker *w)
 {
-    struct mallinfo2 heap = mallinfo2();
-    if (heap.fordblks > FREE_MEMORY_MAX_BYTES && heap.fordblks > heap.uordblks / 2)
+    arena_free_kept();
+    size_t unused = mallinfo2().fordblks;
+    if (unused > w->given_back_bytes + FREE_MEMORY_MAX_BYTES) {
         malloc_trim(0);
+        w->given_back_bytes = mallinfo2().fordblks;
+    } else if (unused < w->given_back_bytes) {
+        w->given_back_bytes = unused;
+    }
 }
 
 static void on_gauge_tick(void *ctx)
 {
     struct worker *w = ctx;
-    give_back_memory();
+    give_back_memory(w);
     struct pool_counts counts;
     pool_count(w->pool, &counts);
     int64_t conns = 0;

@@ -177,6 +177,27 @@ static void hmac_is_rfc_4231(void **state)
 }
 
 /* Goal: parts are copied in their order, empty ones too; numbers to their last digit. */
+/* Lent bytes come first, are zeroed at the end of a wiped arena, and serve again. */
+static void arena_begins_with_what_is_lent(void **state)
+{
+    (void)state;
+    char first[64];
+    struct arena a;
+    memset(first, 'x', sizeof(first));
+    arena_init_wiped(&a, 1 << 20);
+    arena_lend(&a, first, sizeof(first));
+    char *one = arena_cstr(&a, S("secret"));
+    char *big = arena_cstr(&a, S("0123456789012345678901234567890123456789012345678901234567890"));
+    assert_ptr_equal(one, first);
+    assert_true(big < first || big >= first + sizeof(first));
+    assert_string_equal(one, "secret");
+    arena_reset(&a);
+    for (size_t i = 0; i < sizeof(first); i++)
+        assert_int_equal(first[i], 0);
+    assert_ptr_equal(arena_bytes(&a, 1), first);
+    arena_done(&a);
+}
+
 static void arena_joins_parts(void **state)
 {
     struct arena a;
@@ -261,6 +282,7 @@ int main(void)
         cmocka_unit_test(next_splits),
         cmocka_unit_test(buf_is_a_queue),
         cmocka_unit_test(arena_keeps_alignment_and_small_chunks_after_large_ones),
+        cmocka_unit_test(arena_begins_with_what_is_lent),
         cmocka_unit_test(errors_have_rows),
         cmocka_unit_test(secrets_compare_whole),
     };
