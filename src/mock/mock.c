@@ -13,6 +13,7 @@
 #include "mock_answer.h"
 #include "mock_exchange.h"
 #include "privilege.h"
+#include "sandbox.h"
 #include "tls.h"
 
 /* Generous: the simulator must not be what a test of the proxy's limits runs into. */
@@ -139,6 +140,17 @@ static int drop_privileges(const struct mock_settings *settings, struct buf *err
     return e;
 }
 
+/* It opens no file and calls nobody once it listens.  Where the kernel has no sandbox it goes
+ * without: only tests and trials talk to it. */
+static void enter_sandbox(const struct mock_settings *settings)
+{
+    static const struct sandbox_files nothing;
+    if (!settings->drop_privileges)
+        return;
+    (void)!sandbox_files(&nothing);
+    (void)!sandbox_calls(false, false);
+}
+
 int mock_run(const struct mock_settings *settings)
 {
     struct buf error;
@@ -152,8 +164,10 @@ int mock_run(const struct mock_settings *settings)
         e = drop_privileges(settings, &error);
     if (e < 0)
         fprintf(stderr, "cc-proxy mock: %.*s\n", STR_ARG(buf_str(&error)));
-    else
+    if (e == 0) {
+        enter_sandbox(settings);
         serve(settings, fd, tls);
+    }
     SSL_CTX_free(tls);
     buf_done(&error);
     return e < 0 ? 1 : 0;

@@ -169,6 +169,17 @@ def test_workers_are_in_the_sandbox(sim, mode):
         assert serves(p)
 
 
+@pytest.mark.skipif(SANITIZED, reason="sanitizers need what the sandbox forbids")
+def test_the_simulator_is_in_the_sandbox(sim, tmp_path):
+    """Alone and as the supervisor's; it serves, TLS too, with nothing to read or to connect to."""
+    with Proxy("--simulator", cwd=tmp_path) as p:
+        if not p.log(event="sandbox_missing"):
+            found = children(p.process.pid)
+            assert [status(pid)["Seccomp"] for pid in found] == ["2", "2"]
+            assert status(sim.process.pid)["Seccomp"] == "2"
+        assert serves(p)
+
+
 @pytest.mark.skipif(not SANITIZED, reason="the sandbox is there")
 def test_a_build_without_a_sandbox_says_so(sim):
     with Proxy(ANTHROPIC_BASE_URL=sim.url) as p:
