@@ -109,6 +109,17 @@ static void watch_signal(struct loop *l, uv_signal_t *handle, int number)
     must(uv_signal_start(handle, on_signal, number) == 0);
 }
 
+/* It opens no file and calls nobody once it listens.  Where the kernel has no sandbox it goes
+ * without: only tests and trials talk to it. */
+static void enter_sandbox(const struct mock_settings *settings)
+{
+    static const struct sandbox_files nothing;
+    if (!settings->drop_privileges)
+        return;
+    (void)!sandbox_files(&nothing);
+    (void)!sandbox_calls(false, false);
+}
+
 static void serve(const struct mock_settings *settings, int fd, SSL_CTX *tls)
 {
     static struct loop loop; /* its handles are closed by loop_done() */
@@ -120,6 +131,7 @@ static void serve(const struct mock_settings *settings, int fd, SSL_CTX *tls)
     watch_signal(&loop, &on_term, SIGTERM);
     watch_signal(&loop, &on_int, SIGINT);
     struct server *server = server_new(&loop, fd, tls, &limits, &handler, &mock);
+    enter_sandbox(settings); /* its event loop is made */
     say_ready(settings, port);
     loop_run(&loop);
     server_free(server);
@@ -140,17 +152,6 @@ static int drop_privileges(const struct mock_settings *settings, struct buf *err
     return e;
 }
 
-/* It opens no file and calls nobody once it listens.  Where the kernel has no sandbox it goes
- * without: only tests and trials talk to it. */
-static void enter_sandbox(const struct mock_settings *settings)
-{
-    static const struct sandbox_files nothing;
-    if (!settings->drop_privileges)
-        return;
-    (void)!sandbox_files(&nothing);
-    (void)!sandbox_calls(false, false);
-}
-
 int mock_run(const struct mock_settings *settings)
 {
     struct buf error;
@@ -164,10 +165,8 @@ int mock_run(const struct mock_settings *settings)
         e = drop_privileges(settings, &error);
     if (e < 0)
         fprintf(stderr, "cc-proxy mock: %.*s\n", STR_ARG(buf_str(&error)));
-    if (e == 0) {
-        enter_sandbox(settings);
+    else
         serve(settings, fd, tls);
-    }
     SSL_CTX_free(tls);
     buf_done(&error);
     return e < 0 ? 1 : 0;
