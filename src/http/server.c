@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
@@ -68,6 +69,8 @@ static void retire_conn(struct server_conn *c)
     timeout_clear(s->loop, &c->timer);
     list_remove(&c->link);
     s->conns_len--;
+    address_counts_give(c->address);
+    c->address = NULL;
     if (s->listener)
         listener_resume(s->listener);
     loop_defer(s->loop, free_conn, c);
@@ -286,9 +289,27 @@ static void on_end(void *ctx, int err)
 
 static const struct conn_handler conn_callbacks = { on_open, on_read, on_drain, on_end };
 
-static void on_accept(void *ctx, int fd)
+/* False: its address has as many conns as it may have. */
+static bool take_address(struct server *s, int fd, struct address_count **ret_count)
 {
-    struct server *s = ctx;
+    char remote[CONN_REMOTE_BYTES];
+    struct address address;
+
+    if (!s->addresses)
+        return true;
+    conn_format_remote(fd, remote);
+    if (!address_read(str_of(remote), &address))
+        return true; /* a Unix socket, or it has left already */
+    *ret_count = address_counts_take(s->addresses, &address, s->limits->conns_per_address_max);
+    if (*ret_count)
+        return true;
+    const struct server_refusal why = { .reason = REFUSAL_ADDRESS, .remote = str_of(remote) };
+    s->handler->on_refused(s->ctx, &why, NULL, NULL, NULL);
+    return false;
+}
+
+static void accept_conn(struct server *s, int fd, struct address_count *address)
+{
     struct server_conn *c = slab_take(&client_conns);
     SSL *ssl = NULL;
 
@@ -298,6 +319,7 @@ static void on_accept(void *ctx, int fd)
         SSL_set_accept_state(ssl);
     }
     c->server = s;
+    c->address = address;
     c->since_ns = loop_now_ns(s->loop);
     list_init(&c->link);
     list_append(&s->conns, &c->link);
@@ -309,6 +331,16 @@ static void on_accept(void *ctx, int fd)
     conn_end_early(c->conn);
     if (s->conns_len >= (size_t)s->limits->conns_max)
         listener_pause(s->listener);
+}
+
+static void on_accept(void *ctx, int fd)
+{
+    struct address_count *address = NULL;
+
+    if (take_address(ctx, fd, &address))
+        accept_conn(ctx, fd, address);
+    else
+        close(fd);
 }
 
 /* --- the server --- */
@@ -342,6 +374,8 @@ struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct ser
     s->handler = handler;
     s->ctx = ctx;
     list_init(&s->conns);
+    if (limits->conns_per_address_max > 0)
+        s->addresses = address_counts_new();
     timeout_init(&s->drain_grace, retire_all, s);
     s->listener = listener_new(l, fd, on_accept, s);
     return s;
@@ -379,6 +413,7 @@ void server_free(struct server *s)
     timeout_clear(s->loop, &s->drain_grace);
     while (!list_empty(&s->conns))
         server_conn_drop(list_first(&s->conns, struct server_conn, link), false);
+    address_counts_free(s->addresses);
     loop_defer(s->loop, free, s);
 }
 

@@ -59,7 +59,8 @@ struct server_limits {
     int64_t write_ns;      /* queued bytes that the client does not read: 60 s */
     int64_t body_grace_ns; /* request body: at least body_bytes_per_s after this */
     int64_t body_bytes_per_s;
-    int conns_max; /* accepting pauses above */
+    int conns_max;             /* accepting pauses above */
+    int conns_per_address_max; /* address.h; further ones are closed; 0: no limit */
 };
 
 /* What a client did wrong, or did not do in time. */

@@ -14,6 +14,7 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "address.h"
 #include "buf.h"
 #include "conn.h"
 #include "h1.h"
@@ -99,6 +100,7 @@ struct server_conn {
     struct conn *conn;
     uint64_t number;                      /* in order of accept, from 1 */
     const struct server_version *version; /* NULL while OPENING */
+    struct address_count *address;        /* NULL: not counted */
     enum server_conn_state state;
     unsigned preface_seen; /* OPENING: so many bytes of the HTTP/2 preface have come */
     bool run_pending;
@@ -159,6 +161,7 @@ struct server {
     const struct server_limits *limits;
     const struct server_handler *handler;
     void *ctx;
+    struct address_counts *addresses; /* NULL: no limit */
     struct list conns;
     size_t conns_len;
     uint64_t conns_accepted;

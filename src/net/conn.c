@@ -31,8 +31,7 @@
 enum {
     READS_PER_TURN = 4,
     LINGER_BYTES_MAX = 64 * 1024,
-    WINDOW_AFTER_BYTES = 1024 * 1024,     /* read; before, the kernel's window is small by itself */
-    REMOTE_BYTES = INET6_ADDRSTRLEN + 10, /* "[address]:65535" */
+    WINDOW_AFTER_BYTES = 1024 * 1024, /* read; before, the kernel's window is small by itself */
 };
 
 enum conn_state {
@@ -70,7 +69,7 @@ struct conn {
     int socket_error; /* from SO_ERROR, told when the bytes before it are read */
     bool error_told, was_high, write_blocked;
     bool end_early; /* the owner asked for it */
-    char remote[REMOTE_BYTES];
+    char remote[CONN_REMOTE_BYTES];
 };
 
 static struct slab conns = SLAB_OF(conns, struct conn);
@@ -402,24 +401,24 @@ static void update_interest(struct conn *c, bool drop)
         must(uv_poll_start(&c->poll, events, on_poll) == 0);
 }
 
-static void format_remote(struct conn *c)
+void conn_format_remote(int fd, char ret[CONN_REMOTE_BYTES])
 {
     struct sockaddr_storage a;
     socklen_t n = sizeof(a);
     char ip[INET6_ADDRSTRLEN] = "";
-    c->remote[0] = '\0';
-    if (getpeername(c->wire.fd, (struct sockaddr *)&a, &n) < 0)
+    ret[0] = '\0';
+    if (getpeername(fd, (struct sockaddr *)&a, &n) < 0)
         return;
     if (a.ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
         inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-        snprintf(c->remote, sizeof(c->remote), "%s:%u", ip, ntohs(in->sin_port));
+        snprintf(ret, CONN_REMOTE_BYTES, "%s:%u", ip, ntohs(in->sin_port));
     } else if (a.ss_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a;
         inet_ntop(AF_INET6, &in->sin6_addr, ip, sizeof(ip));
-        snprintf(c->remote, sizeof(c->remote), "[%s]:%u", ip, ntohs(in->sin6_port));
+        snprintf(ret, CONN_REMOTE_BYTES, "[%s]:%u", ip, ntohs(in->sin6_port));
     } else {
-        snprintf(c->remote, sizeof(c->remote), "unix");
+        snprintf(ret, CONN_REMOTE_BYTES, "unix");
     }
 }
 
@@ -439,7 +438,7 @@ struct conn *conn_new(struct loop *l, int fd, SSL *ssl, const struct conn_handle
     wire_init(&c->wire, fd, ssl);
     must(uv_poll_init(&l->uv, &c->poll, fd) == 0);
     c->poll.data = c;
-    format_remote(c);
+    conn_format_remote(fd, c->remote);
     if (ssl == NULL)
         loop_defer(l, open_plain, c);
     /* A client speaks first: waiting for the socket to be writable starts it. */

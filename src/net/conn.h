@@ -45,6 +45,7 @@
 #include "str.h"
 
 enum {
+    CONN_REMOTE_BYTES = 56, /* "[address]:65535" and a NUL */
     CONN_HIGH_BYTES = 8 * 1024,
     CONN_LOW_BYTES = 4 * 1024,
     CONN_DRAIN_STALL_MS = 30 * 1000,
@@ -106,6 +107,8 @@ bool conn_is_resumed(const struct conn *c); /* TLS: the handshake resumed a sess
 struct str conn_alpn(const struct conn *c); /* "h2", "http/1.1" or empty */
 struct str
 conn_remote(const struct conn *c); /* "127.0.0.1:1234", "[::1]:1234"; lives with the conn */
+/* The same of any socket; empty when it is not connected, "unix" when it has no address. */
+void conn_format_remote(int fd, char ret[CONN_REMOTE_BYTES]);
 /* The other side is at this address and port. */
 bool conn_is_to(const struct conn *c, const struct sockaddr_storage *address);
 struct loop *conn_loop(const struct conn *c);

@@ -1,18 +1,14 @@
 #include "lockout.h"
 
-#include <arpa/inet.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "mem.h"
 #include "must.h"
 
-enum { WAYS = 4, BUCKETS = LOCKOUT_ADDRESSES_MAX / WAYS, ADDRESS_BYTES = 16 };
-
-struct address {
-    unsigned char bytes[ADDRESS_BYTES];
-};
+enum { WAYS = 4, BUCKETS = LOCKOUT_ADDRESSES_MAX / WAYS };
 
 /*
  * failures 0: free.  closed_ns 0: counting since begin_ns; else closed until then.
@@ -48,42 +44,9 @@ void lockout_free(struct lockout *l)
     free(l);
 }
 
-static bool read_address(struct str remote, struct address *ret)
-{
-    static const unsigned char v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
-    char text[INET6_ADDRSTRLEN];
-    size_t end = remote.n;
-    while (end > 0 && remote.p[end - 1] != ':')
-        end--;
-    struct str host = str_slice(remote, 0, end > 0 ? end - 1 : 0);
-    bool v6 = str_starts(host, S("["));
-    if (v6)
-        host = str_slice(host, 1, str_index(host, ']'));
-    host = str_slice(host, 0, str_index(host, '%')); /* fe80::1%eth0 */
-    if (host.n == 0 || host.n >= sizeof(text))
-        return false;
-    memcpy(text, host.p, host.n);
-    text[host.n] = '\0';
-    memcpy(ret->bytes, v4_prefix, sizeof(v4_prefix));
-    if (!v6)
-        return inet_pton(AF_INET, text, ret->bytes + sizeof(v4_prefix)) == 1;
-    struct address whole;
-    if (inet_pton(AF_INET6, text, whole.bytes) != 1)
-        return false;
-    if (memcmp(whole.bytes, v4_prefix, sizeof(v4_prefix)) != 0)
-        memset(whole.bytes + 8, 0, 8); /* its /64 */
-    *ret = whole;
-    return true;
-}
-
 static struct row *bucket(struct lockout *l, const struct address *a)
 {
-    uint64_t h = l->seed;
-    for (size_t i = 0; i < ADDRESS_BYTES; i++) {
-        h = (h ^ a->bytes[i]) * UINT64_C(0x100000001b3);
-        h ^= h >> 29;
-    }
-    return l->rows[h % BUCKETS];
+    return l->rows[address_hash(a, l->seed) % BUCKETS];
 }
 
 static int64_t over_ns(const struct lockout *l, const struct row *row)
@@ -123,7 +86,7 @@ bool lockout_fail(struct lockout *l, struct str remote, int64_t now_ns)
 {
     struct address a;
     struct row *spare;
-    if (!read_address(remote, &a))
+    if (!address_read(remote, &a))
         return false;
     struct row *row = find(l, &a, now_ns, &spare);
     if (row == NULL) {
@@ -143,7 +106,7 @@ int64_t lockout_left_ns(struct lockout *l, struct str remote, int64_t now_ns)
 {
     struct address a;
     struct row *spare;
-    if (now_ns >= l->quiet_ns || !read_address(remote, &a))
+    if (now_ns >= l->quiet_ns || !address_read(remote, &a))
         return 0;
     const struct row *row = find(l, &a, now_ns, &spare);
     return row != NULL && row->closed_ns != 0 ? row->closed_ns - now_ns : 0;

@@ -178,6 +178,7 @@ static void setup_limits(struct worker *w)
         .body_grace_ns = c->client_body_grace_ms * NS_PER_MS,
         .body_bytes_per_s = c->client_body_rate,
         .conns_max = c->max_clients,
+        .conns_per_address_max = c->max_clients_per_address,
     };
 }
 

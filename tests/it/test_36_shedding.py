@@ -1,8 +1,10 @@
 """reliability.md sections 4 and 5: "memory limit" (a budget for bodies and queues), "connection
 floods", keep-alive churn. Each refuses or waits; none of it disturbs what is already open."""
 
-import json
+import gzip
 import socket
+import struct
+from pathlib import Path
 
 import pytest
 from proxy import SANITIZED, Proxy, until
@@ -92,7 +94,6 @@ def test_budget(stand, how, over):
 
 def test_budget_counts_what_is_decoded(stand):
     """A body of 200 bytes that is 60,000 long decoded."""
-    import gzip
     p, up = stand
     first = hold(p, up, FIRST)
     reply = post(p, gzip.compress(padded(60_000)), {"content-encoding": "gzip"})
@@ -134,3 +135,126 @@ def test_budget_is_given_back_however_a_request_ends(stand):
         if n % 5 == 0:
             assert until(lambda: post(p, padded(BUDGET)).status == 200)
     assert until(lambda: post(p, padded(BUDGET)).status == 200)
+
+
+# --- connections ---
+
+def connect(port, source="127.0.0.1"):
+    return socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
+
+
+def asks(sock):
+    """The status line of a request on this connection; b"" when it was closed."""
+    try:
+        sock.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        return sock.recv(65536).split(b"\r\n")[0]
+    except ConnectionError:
+        return b""
+
+
+OK = b"HTTP/1.1 200 OK"
+
+
+def test_connections_of_one_address(tmp_path):
+    """MAX_CLIENTS_PER_ADDRESS: limit - 1 and limit are served, limit + 1 is closed without an answer, other addresses do not notice, and a place that is left is free."""
+    up = Upstream()
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               MAX_CLIENTS_PER_ADDRESS=5) as p:
+        with Counted(p) as counted:
+            first = [connect(p.claude_port, "127.0.0.2") for _ in range(5)]
+            assert [asks(s) for s in first] == [OK] * 5
+            over = connect(p.claude_port, "127.0.0.2")
+            assert asks(over) == b""
+            other = [connect(p.claude_port, "127.0.0.3") for _ in range(5)]
+            assert [asks(s) for s in other] == [OK] * 5
+            assert [asks(s) for s in first] == [OK] * 5
+        assert counted.new == {"address": 1}
+        line = p.wait_log("client_refused", refusal="address")
+        assert line["remote"].startswith("127.0.0.2:")
+        for s in (over, first.pop()):
+            s.close()
+
+        def free():
+            s = connect(p.claude_port, "127.0.0.2")
+            first.append(s)
+            return asks(s) == OK
+        assert until(free)
+        for s in first + other:
+            s.close()
+    up.close()
+
+
+def test_connections_in_all(tmp_path):
+    """MAX_CLIENTS: limit + 1 is not refused but waits, and is served when a place is free; the admin listener is not concerned."""
+    up = Upstream()
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               MAX_CLIENTS=20) as p:
+        full = [connect(p.claude_port) for _ in range(20)]
+        assert [asks(s) for s in full] == [OK] * 20
+        late = [connect(p.claude_port) for _ in range(10)]
+        for s in late:
+            s.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        late[0].settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            late[0].recv(1)
+        assert until(lambda: p.metrics()["ccproxy_client_connections"]) >= 20
+        assert [asks(s) for s in full] == [OK] * 20
+        for s in full[:10]:
+            s.close()
+        for s in late:
+            s.settimeout(20)
+            assert s.recv(65536).startswith(OK)
+        for s in full + late:
+            s.close()
+    up.close()
+
+
+def test_half_open_tls(certificates, tmp_path):
+    """300 clients that begin a TLS handshake and stop: others are served meanwhile; the 300 are closed by CLIENT_HEADER_TIMEOUT, each counted."""
+    up = Upstream()
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               CLIENT_HEADER_TIMEOUT=6, TLS_CERT_FILE=certificates.cert,
+               TLS_KEY_FILE=certificates.key) as p:
+        with Counted(p) as counted:
+            stalled = [connect(p.claude_port) for _ in range(300)]
+            for n, s in enumerate(stalled):
+                s.sendall(b"\x16\x03\x01\x02\x00\x01\x00"[: n % 8])
+            for _ in range(20):
+                with Client(p.claude_port, ca=certificates.ca) as c:
+                    assert c.request("GET", "/health").status == 200
+            for s in stalled:
+                assert s.recv(1) == b""
+                s.close()
+            assert until(lambda: counted.now() == {"tls": 300})
+        assert until(lambda: p.metrics()["ccproxy_client_connections"] <= 1)
+    up.close()
+
+
+def fds(p):
+    (pid,) = p.workers()
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_churn(tmp_path):
+    """7,000 connections that come and go in every way, new ones to the upstream as well: neither descriptors nor memory grow."""
+    up = Upstream()
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               HTTP_MAX_KEEPALIVE=0) as p:
+        def some(n):
+            for i in range(n):
+                s = connect(p.claude_port)
+                if i % 4 != 0:
+                    assert asks(s) == OK
+                if i % 4 == 2:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if i % 10 == 0:
+                    assert post(p, padded(50)).status == 200
+                s.close()
+            until(lambda: p.metrics()["ccproxy_client_connections"] <= 1)
+        some(3000)  # then the log's ring has been written once
+        before_fds, before = fds(p), p.worker_kib()
+        some(4000)
+        assert until(lambda: fds(p) <= before_fds)
+        if not SANITIZED:
+            assert p.worker_kib() - before < 512
+    up.close()
