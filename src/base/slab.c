@@ -15,6 +15,8 @@
 #define IN_BLOCKS true
 #endif
 
+enum { REGION_BYTES = 16 * SLAB_BLOCK_BYTES };
+
 /* A block begins at a multiple of its size, so that an object tells its block. */
 struct block {
     struct list link; /* owner->open, unless it is full */
@@ -35,32 +37,28 @@ static void unmap(char *at, size_t bytes)
         must(munmap(at, bytes) == 0);
 }
 
-static char *map(size_t bytes)
+/* Blocks are cut from larger pieces of address space; what is not used costs nothing. */
+static char *block_bytes(void)
 {
-    char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        mem_exhausted();
-    return p;
-}
-
-/* How far it is to the next multiple of a block's size. */
-static size_t gap_behind(const char *p)
-{
-    return (0 - (uintptr_t)p) & (SLAB_BLOCK_BYTES - 1);
+    static char *region, *end;
+    if (region == end) {
+        size_t bytes = REGION_BYTES + SLAB_BLOCK_BYTES;
+        char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            mem_exhausted();
+        size_t gap = (0 - (uintptr_t)p) & (SLAB_BLOCK_BYTES - 1);
+        unmap(p, gap);
+        unmap(p + gap + REGION_BYTES, SLAB_BLOCK_BYTES - gap);
+        region = p + gap;
+        end = region + REGION_BYTES;
+    }
+    region += SLAB_BLOCK_BYTES;
+    return region - SLAB_BLOCK_BYTES;
 }
 
 static struct block *block_new(struct slab *s)
 {
-    char *p = map(SLAB_BLOCK_BYTES); /* Linux puts it before the last one: that is a multiple */
-    if (gap_behind(p) != 0) {
-        unmap(p, SLAB_BLOCK_BYTES);
-        p = map((size_t)2 * SLAB_BLOCK_BYTES);
-        size_t gap = gap_behind(p);
-        unmap(p, gap);
-        unmap(p + gap + SLAB_BLOCK_BYTES, SLAB_BLOCK_BYTES - gap);
-        p += gap;
-    }
-    struct block *b = (struct block *)(void *)p;
+    struct block *b = (struct block *)(void *)block_bytes();
     b->owner = s;
     list_init(&b->link);
     list_append(&s->open, &b->link);

@@ -9,7 +9,7 @@
  *   Limits     blocks of 64 KiB.  An empty one goes back to the system unless it is the slab's
  *              last.
  *   Errors     out of memory aborts the process, as in mem.h.
- *   Threads    one slab is used by one thread.
+ *   Threads    all slabs of a process are used by one thread.
  *   Tests      AddressSanitizer shall see each object live and die: there it is malloc().
  */
 #ifndef SLAB_H

@@ -87,6 +87,8 @@ struct convert_tool {
     bool wrapped;                      /* the schema was wrapped in {"value":..} (C1.6) */
 };
 
+enum { CONVERT_FIRST_BYTES = 768 }; /* names, decoder and encoder fit */
+
 struct convert {
     struct convert_options options;
     struct profile profile;
@@ -100,8 +102,9 @@ struct convert {
 
     /* until the end; in arena */
     struct arena arena;
-    struct str model;      /* the client's */
-    struct str model_sent; /* what went upstream */
+    char first[CONVERT_FIRST_BYTES]; /* of `arena` */
+    struct str model;                /* the client's */
+    struct str model_sent;           /* what went upstream */
     bool client_streams, asks_stream, include_usage, legacy_functions, local_reply;
     bool wants_web_search; /* the client declared a web search of its own protocol */
     bool json_tool;        /* a structured-output tool was injected: its call is the text */
@@ -111,7 +114,7 @@ struct convert {
     int64_t estimate;  /* count_only: tokens, see estimate.h */
     struct text *stop; /* the request's stop sequences */
     uint32_t stop_count;
-    struct str echo[CHAT_PARAM_COUNT]; /* Responses clients: raw values to repeat; may be empty */
+    struct str *echo; /* Responses clients: raw values to repeat, CHAT_PARAM_COUNT; may be empty */
 
     struct buf warnings;
     struct buf error_text, error_param;
@@ -119,6 +122,7 @@ struct convert {
     /* the reply */
     struct arena scratch; /* of the event at hand; emptied after it */
     void *decoder, *encoder;
+    struct buf json;    /* the event that the encoder makes; emptied after each */
     struct reply reply; /* collected, when the client does not stream */
     struct buf *out;    /* of the call at hand */
     struct event_usage usage;

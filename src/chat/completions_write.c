@@ -30,7 +30,7 @@ struct note { /* a citation; its texts stand behind it */
 };
 
 struct encoder {
-    struct buf json; /* the chunk at hand */
+    struct buf *json; /* the event at hand; c->json */
     struct str model, service_tier;
     int64_t created;
     struct part *parts;
@@ -48,7 +48,7 @@ const size_t completions_encoder_size = sizeof(struct encoder);
 void completions_encoder_init(struct convert *c, void *encoder)
 {
     struct encoder *e = encoder;
-    buf_init(&e->json, SIZE_MAX); /* c->out has the limit */
+    e->json = &c->json;
     buf_init(&e->item, c->options.reply_limit_bytes);
 }
 
@@ -61,7 +61,6 @@ void completions_encoder_done(void *encoder)
         free(n);
     }
     free(e->parts);
-    buf_done(&e->json);
     buf_done(&e->item);
 }
 
@@ -69,7 +68,7 @@ void completions_encoder_done(void *encoder)
 
 static void chunk_head(struct convert *c, struct encoder *e, struct json_out *o)
 {
-    json_out_init(o, &e->json);
+    json_out_init(o, e->json);
     completions_write_head(o, c->reply_id, S("chat.completion.chunk"), e->created, e->model);
 }
 
@@ -94,7 +93,7 @@ static void choice_end(struct convert *c, struct encoder *e, struct json_out *o,
     if (e->service_tier.n > 0)
         json_out_member_str(o, S("service_tier"), e->service_tier);
     json_out_object_end(o);
-    emit_sse(c, S(""), &e->json);
+    emit_sse(c, S(""), e->json);
 }
 
 static void delta_end(struct convert *c, struct encoder *e, struct json_out *o, struct str finish)
@@ -345,17 +344,17 @@ static void end(struct convert *c, struct encoder *e)
         if (e->service_tier.n > 0)
             json_out_member_str(&o, S("service_tier"), e->service_tier);
         json_out_object_end(&o);
-        emit_sse(c, S(""), &e->json);
+        emit_sse(c, S(""), e->json);
     }
-    buf_add(&e->json, S("[DONE]"));
-    emit_sse(c, S(""), &e->json);
+    buf_add(e->json, S("[DONE]"));
+    emit_sse(c, S(""), e->json);
 }
 
 /* No [DONE] behind it: nobody may take the reply for a complete one (C5). */
 static void error(struct convert *c, struct encoder *e, const struct chat_event *ev)
 {
-    (void)convert_error_write(PROTOCOL_CHAT, &ev->error, S(""), &e->json);
-    emit_sse(c, S(""), &e->json);
+    (void)convert_error_write(PROTOCOL_CHAT, &ev->error, S(""), e->json);
+    emit_sse(c, S(""), e->json);
 }
 
 int completions_encode_event(struct convert *c, void *encoder, const struct chat_event *ev)

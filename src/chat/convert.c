@@ -8,9 +8,9 @@
 #include "estimate.h"
 #include "flow.h"
 #include "json.h"
-#include "mem.h"
 #include "member.h"
 #include "params.h"
+#include "slab.h"
 #include "tools.h"
 #include "turns.h"
 
@@ -20,10 +20,13 @@ enum {
     WARNINGS_ROOM = sizeof ", more" - 1,
 };
 
+static struct slab converts = SLAB_OF(converts, struct convert);
+
 struct convert *convert_new(const struct convert_options *o)
 {
-    struct convert *c = mem_new(struct convert);
+    struct convert *c = slab_take(&converts);
     arena_init(&c->arena, SIZE_MAX); /* holds parts of bodies that are bounded themselves */
+    arena_lend(&c->arena, c->first, sizeof(c->first));
     arena_init(&c->scratch, SIZE_MAX);
     c->options = *o;
     c->options.upstream_name = arena_str(&c->arena, o->upstream_name);
@@ -37,7 +40,8 @@ struct convert *convert_new(const struct convert_options *o)
     buf_init(&c->error_text, 4096);
     buf_init(&c->error_param, 1024);
     c->usage = usage_unknown;
-    c->flow = flow_new();
+    c->flow = arena_new(&c->arena, struct flow, 1);
+    buf_init(&c->json, SIZE_MAX); /* `out` has the limit */
     reply_init(&c->reply, &c->arena, o->reply_limit_bytes);
     return c;
 }
@@ -52,13 +56,14 @@ void convert_free(struct convert *c)
         sse_decoder_done(&c->sse);
     }
     reply_done(&c->reply);
-    flow_free(c->flow);
+    flow_done(c->flow);
     buf_done(&c->warnings);
     buf_done(&c->error_text);
     buf_done(&c->error_param);
     arena_done(&c->scratch);
+    buf_done(&c->json);
     arena_done(&c->arena);
-    free(c);
+    slab_give(c);
 }
 
 /* ---- errors and warnings ---- */

@@ -40,6 +40,7 @@ static int fail(struct convert *c, int err, struct str message)
 static int settle(struct convert *c, int r)
 {
     arena_reset(&c->scratch);
+    buf_clear(&c->json); /* a stream may be silent for long now */
     if (r < 0)
         r = fail(c, r, S(""));
     c->out = NULL;

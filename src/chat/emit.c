@@ -12,19 +12,11 @@
 #include "tools.h"
 #include "turns.h"
 
-struct flow *flow_new(void)
+void flow_done(struct flow *f)
 {
-    return mem_new(struct flow);
-}
-
-void flow_free(struct flow *f)
-{
-    if (f == NULL)
-        return;
     for (uint32_t i = 0; i < f->part_count; i++)
         buf_done(&f->parts[i].held);
     free(f->parts);
-    free(f);
 }
 
 /* ---- to the client's side ---- */

@@ -31,7 +31,6 @@ struct flow {
     size_t held_bytes;
 };
 
-struct flow *flow_new(void);
-void flow_free(struct flow *f); /* takes NULL */
+void flow_done(struct flow *f); /* a zeroed one is ready for use */
 
 #endif

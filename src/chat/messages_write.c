@@ -37,7 +37,7 @@ struct part {
 };
 
 struct encoder {
-    struct buf json;
+    struct buf *json;    /* the event at hand; c->json */
     struct part **parts; /* by number; NULL when the part is over */
     uint32_t part_count, part_cap;
     struct part *first, *last; /* not closed */
@@ -55,7 +55,7 @@ const size_t messages_encoder_size = sizeof(struct encoder);
 void messages_encoder_init(struct convert *c, void *encoder)
 {
     struct encoder *e = encoder;
-    buf_init(&e->json, SIZE_MAX); /* c->out has the limit */
+    e->json = &c->json;
     buf_init(&e->refusal, c->options.reply_limit_bytes);
 }
 
@@ -74,7 +74,6 @@ void messages_encoder_done(void *encoder)
     for (uint32_t i = 0; i < e->part_count; i++)
         part_free(e->parts[i]);
     free(e->parts);
-    buf_done(&e->json);
     buf_done(&e->refusal);
 }
 
@@ -89,7 +88,7 @@ static struct text buf_text(const struct buf *b)
 /* {"type":T,"index":N   and the caller goes on. */
 static void block_event(struct encoder *e, struct json_out *o, struct str type, uint32_t index)
 {
-    json_out_init(o, &e->json);
+    json_out_init(o, e->json);
     json_out_object(o);
     json_out_member_str(o, S("type"), type);
     json_out_member_i64(o, S("index"), index);
@@ -104,7 +103,7 @@ static void block_begin(struct encoder *e, struct json_out *o)
 static void block_begun(struct convert *c, struct encoder *e, struct json_out *o)
 {
     json_out_object_end(o);
-    emit_sse(c, S("content_block_start"), &e->json);
+    emit_sse(c, S("content_block_start"), e->json);
 }
 
 static void block_end(struct convert *c, struct encoder *e)
@@ -112,7 +111,7 @@ static void block_end(struct convert *c, struct encoder *e)
     struct json_out o;
     block_event(e, &o, S("content_block_stop"), e->next_index);
     json_out_object_end(&o);
-    emit_sse(c, S("content_block_stop"), &e->json);
+    emit_sse(c, S("content_block_stop"), e->json);
     e->next_index++;
 }
 
@@ -127,7 +126,7 @@ static void block_delta(struct convert *c, struct encoder *e, struct str type, s
     json_out_member_text(&o, name, text);
     json_out_object_end(&o);
     json_out_object_end(&o);
-    emit_sse(c, S("content_block_delta"), &e->json);
+    emit_sse(c, S("content_block_delta"), e->json);
 }
 
 static void write_input(struct json_out *o)
@@ -286,7 +285,7 @@ static void pump(struct convert *c, struct encoder *e)
 static void start(struct convert *c, struct encoder *e, const struct chat_event *ev)
 {
     struct json_out o;
-    json_out_init(&o, &e->json);
+    json_out_init(&o, e->json);
     json_out_object(&o);
     json_out_member_str(&o, S("type"), S("message_start"));
     json_out_name(&o, S("message"));
@@ -304,7 +303,7 @@ static void start(struct convert *c, struct encoder *e, const struct chat_event 
     messages_write_usage(&o, &usage_unknown); /* the numbers come with message_delta */
     json_out_object_end(&o);
     json_out_object_end(&o);
-    emit_sse(c, S("message_start"), &e->json);
+    emit_sse(c, S("message_start"), e->json);
 }
 
 static char *append(char *to, struct str s, struct str *ret)
@@ -440,7 +439,7 @@ static void finish(struct convert *c, struct encoder *e, const struct chat_event
 static void end(struct convert *c, struct encoder *e)
 {
     struct json_out o;
-    json_out_init(&o, &e->json);
+    json_out_init(&o, e->json);
     json_out_object(&o);
     json_out_member_str(&o, S("type"), S("message_delta"));
     json_out_name(&o, S("delta"));
@@ -450,15 +449,15 @@ static void end(struct convert *c, struct encoder *e)
     json_out_name(&o, S("usage"));
     messages_write_usage(&o, &c->usage);
     json_out_object_end(&o);
-    emit_sse(c, S("message_delta"), &e->json);
-    buf_add(&e->json, S("{\"type\":\"message_stop\"}"));
-    emit_sse(c, S("message_stop"), &e->json);
+    emit_sse(c, S("message_delta"), e->json);
+    buf_add(e->json, S("{\"type\":\"message_stop\"}"));
+    emit_sse(c, S("message_stop"), e->json);
 }
 
 static void error(struct convert *c, struct encoder *e, const struct chat_event *ev)
 {
-    (void)convert_error_write(PROTOCOL_MESSAGES, &ev->error, S(""), &e->json);
-    emit_sse(c, S("error"), &e->json);
+    (void)convert_error_write(PROTOCOL_MESSAGES, &ev->error, S(""), e->json);
+    emit_sse(c, S("error"), e->json);
 }
 
 int messages_encode_event(struct convert *c, void *encoder, const struct chat_event *ev)

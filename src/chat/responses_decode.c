@@ -18,6 +18,7 @@ static const enum chat_param echoed[] = {
 /* From the body, not from params: what the upstream does not get is repeated all the same. */
 static void keep_echo(struct convert *c, struct json_node *root)
 {
+    c->echo = arena_new(&c->arena, struct str, CHAT_PARAM_COUNT);
     for (size_t i = 0; i < ARRAY_LEN(echoed); i++) {
         struct str name = params_name(echoed[i], PROTOCOL_RESPONSES);
         c->echo[echoed[i]] = arena_str(&c->arena, member_raw(c, root, name));

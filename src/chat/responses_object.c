@@ -380,7 +380,7 @@ static void usage_write(struct json_out *o, const struct event_usage *u)
 static void echo(const struct convert *c, struct json_out *o, struct str name, enum chat_param p,
                  struct str otherwise)
 {
-    struct str raw = c->echo[p];
+    struct str raw = c->echo != NULL ? c->echo[p] : S("");
     json_out_member_raw(o, name, raw.n > 0 ? raw : otherwise);
 }
 

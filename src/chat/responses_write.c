@@ -16,7 +16,7 @@ struct writer {
     struct responses_item *message; /* the last one, while it is open */
     bool begun, said;
     uint64_t sequence;
-    struct buf json;
+    struct buf *json; /* the event at hand; c->json */
     struct json_out o;
 };
 
@@ -26,21 +26,20 @@ void responses_encoder_init(struct convert *c, void *encoder)
 {
     struct writer *w = encoder;
     reply_init(&w->reply, &c->arena, c->options.reply_limit_bytes);
-    buf_init(&w->json, SIZE_MAX); /* the reply is bounded, and so is what is echoed */
+    w->json = &c->json;
 }
 
 void responses_encoder_done(void *encoder)
 {
     struct writer *w = encoder;
     reply_done(&w->reply);
-    buf_done(&w->json);
 }
 
 /* ---- one event ---- */
 
 static struct json_out *event_begin(struct writer *w, struct str type)
 {
-    json_out_init(&w->o, &w->json);
+    json_out_init(&w->o, w->json);
     json_out_object(&w->o);
     json_out_member_str(&w->o, S("type"), type);
     json_out_member_i64(&w->o, S("sequence_number"), (int64_t)w->sequence++);
@@ -50,7 +49,7 @@ static struct json_out *event_begin(struct writer *w, struct str type)
 static void event_end(struct convert *c, struct writer *w, struct str type)
 {
     json_out_object_end(&w->o);
-    emit_sse(c, type, &w->json);
+    emit_sse(c, type, w->json);
 }
 
 static void response_event(struct convert *c, struct writer *w, struct str type, struct str status,
@@ -411,7 +410,7 @@ static void fail(struct convert *c, struct writer *w, const struct event_error *
 {
     begin(c, w);
     struct json_out *o = &w->o;
-    json_out_init(o, &w->json);
+    json_out_init(o, w->json);
     json_out_object(o);
     json_out_member_str(o, S("type"), S("error"));
     json_out_name(o, S("error"));
@@ -458,5 +457,5 @@ int responses_encode_event(struct convert *c, void *encoder, const struct chat_e
         fail(c, w, &ev->error);
         break;
     }
-    return w->json.overflow ? E_UPSTREAM_EVENT : 0;
+    return w->json->overflow ? E_UPSTREAM_EVENT : 0;
 }

@@ -94,13 +94,19 @@ void sse_decoder_done(struct sse_decoder *d)
     buf_done(&d->data);
 }
 
-/* Most events are small: keeping their memory saves an allocation for each. */
+/* Most events are small: keeping their memory saves an allocation for each of a read. */
 static void empty(struct buf *b)
 {
     if (b->cap > DECODER_KEEP_BYTES)
         buf_clear(b);
     else
         buf_truncate(b, 0);
+}
+
+static void free_empty(struct buf *b)
+{
+    if (b->cap > 0 && buf_len(b) == 0)
+        buf_clear(b);
 }
 
 /* An empty line: gives the event, and forgets it in any case. */
@@ -182,6 +188,9 @@ int sse_decoder_feed(struct sse_decoder *d, struct str chunk)
 {
     if (d->err == 0 && chunk.n > 0)
         d->err = feed(d, chunk);
+    free_empty(&d->line); /* a stream may be silent for long now */
+    free_empty(&d->name);
+    free_empty(&d->data);
     return d->err;
 }
 

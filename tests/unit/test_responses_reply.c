@@ -682,6 +682,7 @@ static void test_writes_plain(void **state)
     struct buf out;
     struct convert *c = writer(false, &out);
     (void)state;
+    c->echo = arena_new(&c->arena, struct str, CHAT_PARAM_COUNT);
     c->echo[CHAT_PARAM_INSTRUCTIONS] = S("\"be\"");
     c->echo[CHAT_PARAM_TEMPERATURE] = S("0.50");
     start(c);
