@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
 #include "err.h"
 #include "mem.h"
 #include "must.h"
@@ -106,6 +107,8 @@ struct origin *pool_add_origin(struct pool *p, const struct origin_settings *set
         tls_client_warm(tls); /* now, not while streams wait */
     o->reached = s->proxy == CONNECT_DIRECT ? s->host : s->proxy_host;
     o->named = !dns_is_literal(o->reached);
+    o->retry_tenths = POOL_RETRY_TENTHS_MAX;
+    o->retry_since_ns = loop_now_ns(p->loop);
     o->streams_max = POOL_STREAMS_MAX;
     o->shares = s->prior_h2 && !s->tls;
     return o;
@@ -125,6 +128,19 @@ size_t pool_ports(const struct pool *p, uint16_t *ret_ports, size_t max)
             ret_ports[n++] = port;
     }
     return n;
+}
+
+bool pool_may_retry(struct origin *o)
+{
+    int64_t now_ns = loop_now_ns(o->pool->loop);
+    int64_t passed_s = (now_ns - o->retry_since_ns) / NS_PER_S;
+    int64_t tenths = o->retry_tenths + passed_s * POOL_RETRY_TENTHS_PER_S;
+    o->retry_since_ns += passed_s * NS_PER_S;
+    o->retry_tenths = tenths < POOL_RETRY_TENTHS_MAX ? (int)tenths : POOL_RETRY_TENTHS_MAX;
+    if (o->retry_tenths < POOL_RETRY_TENTHS)
+        return false;
+    o->retry_tenths -= POOL_RETRY_TENTHS;
+    return true;
 }
 
 /* Content-length, -1 for chunks, -2 for no body, as h1_write_request() wants it. */

@@ -26,6 +26,9 @@
  *              (a reused conn closed before the first reply byte; GOAWAY above its id;
  *              REFUSED_STREAM; connect failure).  The caller may open it again with
  *              fresh = true, which takes a new HTTP/1 conn (or another HTTP/2 conn).
+ *              pool_may_retry() keeps an upstream in trouble from getting every request
+ *              twice: 100 retries at once, then one for every ten replies that were
+ *              complete, and one a second.
  *   Early      a reply that is complete before the request body was sent: on_end()
  *              comes; the HTTP/1 conn is closed.
  *   Body       either whole (request.body, kept alive by the caller until the
@@ -47,6 +50,7 @@
 #include "connect.h"
 #include "http.h"
 #include "loop.h"
+#include "must.h"
 #include "str.h"
 
 struct pool;
@@ -82,6 +86,9 @@ struct origin_settings { /* texts are copied */
 struct origin *pool_add_origin(struct pool *p, const struct origin_settings *settings);
 /* The TCP ports that its origins are reached by, each once, at most max; how many. */
 size_t pool_ports(const struct pool *p, uint16_t *ret_ports, size_t max); /* owned by the pool */
+
+/* Takes one from what the origin is granted; false: fail instead. */
+bool pool_may_retry(struct origin *o) MUST_CHECK;
 
 struct exchange_handler {
     void (*on_ready)(void *ctx); /* the head has been sent; streamed bodies may be written */

@@ -100,7 +100,10 @@ struct str exchange_next_piece(struct exchange *x)
 
 void exchange_finish(struct exchange *x)
 {
+    struct origin *o = x->origin;
     must(exchange_running(x));
+    if (o->retry_tenths < POOL_RETRY_TENTHS_MAX)
+        o->retry_tenths += POOL_RETRY_TENTHS_PER_REPLY;
     bury(x);
     x->handler->on_end(x->ctx);
 }

@@ -40,6 +40,10 @@ enum {
     POOL_STREAMS_MAX = 100,        /* HTTP/2 exchanges on one conn, whatever the server allows */
     POOL_REASON_BYTES = 256,
     POOL_REMOTE_BYTES = 64,
+    POOL_RETRY_TENTHS = 10,                              /* what a retry costs */
+    POOL_RETRY_TENTHS_MAX = 100 * POOL_RETRY_TENTHS,     /* a conn full of streams that goes away */
+    POOL_RETRY_TENTHS_PER_S = POOL_RETRY_TENTHS,         /* for upstreams that are seldom used */
+    POOL_RETRY_TENTHS_PER_REPLY = POOL_RETRY_TENTHS / 10 /* so retries are a tenth of all */
 };
 
 /*
@@ -114,8 +118,10 @@ struct origin {
     struct str reached; /* the host that conns go to: its own or the proxy's */
     bool named;         /* that is no address */
     struct dns_query *query;
-    int64_t looked_up_ns; /* of the answer that conns were last held against */
-    bool in_use;          /* scratch of pool_on_names_timer(): it has conns */
+    int64_t looked_up_ns;   /* of the answer that conns were last held against */
+    bool in_use;            /* scratch of pool_on_names_timer(): it has conns */
+    int retry_tenths;       /* of retries that are granted still, see pool_may_retry() */
+    int64_t retry_since_ns; /* time has been counted into them up to here */
     int connecting, waiting;
     int promised;       /* scratch of pool_serve(): waiters that a conn being opened will serve */
     size_t streams_max; /* HTTP/2: what its newest SETTINGS allow at once */

@@ -549,8 +549,11 @@ static void on_upstream_fail(void *ctx, int err, struct str reason, bool unproce
     bool head_came = r->relay != NULL && r->relay->upstream_status != 0;
     bool kept = r->route.kind == ROUTE_JSON || !r->head.has_body; /* all that was sent */
     if (stale && !head_came && r->attempts < ATTEMPTS_MAX && kept) {
-        move(r, &STEP_send);
-        return;
+        if (pool_may_retry(r->upstream->origin)) {
+            move(r, &STEP_send);
+            return;
+        }
+        r->worker->counters->retries_refused++;
     }
     if (r->stream != NULL) {
         r->worker->counters->upstream_errors++;

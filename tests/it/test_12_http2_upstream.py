@@ -136,6 +136,30 @@ def test_always_refused_is_502(front):
     assert len(up.requests) == 2
 
 
+def test_retries_have_a_budget(certificates, tmp_path):
+    """429/529/503 storm, "at 100 % errors upstream sees <= 1.1x offered load": the upstream refuses every stream."""
+    up = Http2Upstream(certificates.pair)
+    up.script = lambda c, s, n: c.reset(s, h2.errors.ErrorCodes.REFUSED_STREAM)
+    offered = 1500
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               UPSTREAM_CA_FILE=certificates.ca) as p, Client(p.claude_port) as c:
+        for _ in range(offered):
+            assert c.request("POST", "/v1/messages", KEY, json=BODY).status == 502
+        counts = p.metrics()
+        seen = len(up.requests)
+        assert offered + 90 <= seen <= offered * 1.1
+        assert counts["ccproxy_upstream_retries_total"] == seen - offered
+        assert counts["ccproxy_upstream_retries_refused_total"] == 2 * offered - seen
+        up.script = lambda c, s, n: c.reply(s)  # replies earn new ones
+        for _ in range(30):
+            assert c.request("POST", "/v1/messages", KEY, json=BODY).status == 200
+        before = len(up.requests)
+        up.script = lambda c, s, n: (c.reset(s, h2.errors.ErrorCodes.REFUSED_STREAM)
+                                     if n == before + 1 else c.reply(s))
+        assert c.request("POST", "/v1/messages", KEY, json=BODY).status == 200
+    up.close()
+
+
 def test_goaway_below_our_stream_is_retried_elsewhere(front):
     """The upstream says it has not seen it: another connection."""
     proxy, up = front
