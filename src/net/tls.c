@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,13 @@
 #include "err.h"
 #include "mem.h"
 
+enum { TICKET_KEYS_MAX_BYTES = 256 };
+
 /* AEAD with ephemeral keys; TLS 1.3 has nothing else anyway. */
 static const char cipher_list[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const char group_list[] = "X25519:P-256";
+/* OpenSSL 3.5: with a key share each of the first two, so that neither costs a round trip. */
+static const char group_list_quantum[] = "*X25519MLKEM768:*X25519:P-256";
 
 static const unsigned char alpn_both[] = "\x02h2\x08http/1.1";
 static const unsigned char alpn_http1[] = "\x08http/1.1";
@@ -42,7 +47,9 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
     must(ctx != NULL);
     must(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
     must(SSL_CTX_set_cipher_list(ctx, cipher_list) == 1);
-    must(SSL_CTX_set1_groups_list(ctx, group_list) == 1);
+    if (SSL_CTX_set1_groups_list(ctx, group_list_quantum) != 1)
+        must(SSL_CTX_set1_groups_list(ctx, group_list) == 1);
+    ERR_clear_error();
     /* An end without close_notify is common; HTTP has its own framing to see a cut. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -85,6 +92,17 @@ int tls_server_new(const char *cert_file, const char *key_file, SSL_CTX **ret_ct
     SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
     *ret_ctx = ctx;
     return 0;
+}
+
+void tls_server_rotate(SSL_CTX *ctx)
+{
+    unsigned char keys[TICKET_KEYS_MAX_BYTES];
+    long n = SSL_CTX_get_tlsext_ticket_keys(ctx, NULL, 0);
+    must(n > 0);
+    must((size_t)n <= sizeof(keys));
+    must(RAND_bytes(keys, (int)n) == 1);
+    must(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, (int)n) == 1);
+    explicit_bzero(keys, sizeof(keys));
 }
 
 static int keep_session(SSL *ssl, SSL_SESSION *session)

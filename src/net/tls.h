@@ -23,6 +23,8 @@
 
 int tls_server_new(const char *cert_file, const char *key_file, SSL_CTX **ret_ctx,
                    struct buf *ret_error) MUST_CHECK;
+/* New keys for session tickets; those given out before lead to full handshakes. */
+void tls_server_rotate(SSL_CTX *ctx);
 /* ca_file NULL or "": the system's store.  Its directory is looked into, and its bundle read, when
  * a handshake needs them; what SSL_CERT_FILE and SSL_CERT_DIR name is read at the first use or
  * tls_client_warm(). */

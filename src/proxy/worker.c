@@ -22,7 +22,7 @@
 #include "request.h"
 #include "tls.h"
 
-enum { FREE_MEMORY_MAX_BYTES = 256 << 10 };
+enum { FREE_MEMORY_MAX_BYTES = 256 << 10, TICKET_KEYS_S = 3600 };
 
 struct str worker_request_id(struct worker *w, struct arena *a)
 {
@@ -114,6 +114,14 @@ static void on_gauge_tick(void *ctx)
     w->counters->log_dropped += dropped - w->log_dropped_seen; /* the slot has had other owners */
     w->log_dropped_seen = dropped;
     timeout_set(&w->loop, &w->gauge_tick, NS_PER_S);
+}
+
+/* Who gets hold of a worker's memory can read what resumed sessions of this time said. */
+static void on_ticket_tick(void *ctx)
+{
+    struct worker *w = ctx;
+    tls_server_rotate(w->server_tls);
+    timeout_set(&w->loop, &w->ticket_tick, TICKET_KEYS_S * NS_PER_S);
 }
 
 /* --- beginning --- */
@@ -250,6 +258,7 @@ static void teardown(struct worker *w)
     lockout_free(w->lockout);
     pool_free(w->pool);
     timeout_clear(&w->loop, &w->gauge_tick);
+    timeout_clear(&w->loop, &w->ticket_tick);
     timeout_clear(&w->loop, &w->drain_limit);
     loop_done(&w->loop);
     upstreams_free(w->routes);
@@ -295,6 +304,7 @@ int worker_run(const struct worker_settings *settings)
     arena_init_secret(&w->arena, 16 << 20);
     loop_init(&w->loop);
     timeout_init(&w->gauge_tick, on_gauge_tick, w);
+    timeout_init(&w->ticket_tick, on_ticket_tick, w);
     timeout_init(&w->drain_limit, on_drain_limit, w);
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* no supervisor: finish what is open, then end */
     signal(SIGPIPE, SIG_IGN);
@@ -306,6 +316,8 @@ int worker_run(const struct worker_settings *settings)
     log_start();
     announce(w, "starting");
     on_gauge_tick(w);
+    if (w->server_tls != NULL)
+        on_ticket_tick(w);
     if (settings->ready_fd >= 0) {
         /* A supervisor that died before prctl() above sends no signal: nobody reads this. */
         if (write(settings->ready_fd, "1", 1) < 0 && errno == EPIPE)

@@ -71,7 +71,7 @@ struct worker {
     size_t bodies_bytes;      /* of all requests, see request_body_count() */
     int64_t log_dropped_seen; /* of this process */
     size_t given_back_bytes;  /* free memory of the heap that was, or is too little to be */
-    struct timeout gauge_tick, drain_limit;
+    struct timeout gauge_tick, ticket_tick, drain_limit;
 };
 
 struct worker_settings {

@@ -573,22 +573,38 @@ static void test_tls_system_store(void **state)
     run_tls(tls_system_store);
 }
 
+/* The n-th conn, from 1; whether it resumed is seen on both sides. */
+static void connect_once(struct rig *r, int n, bool resumed)
+{
+    r->b.echo = true;
+    rig_connect_as(r, "localhost", false);
+    conn_write(r->a.c, S("x")); /* the ticket comes behind the handshake */
+    rig_until(r, buf_len(&r->a.in) == 1);
+    assert_str(conn_alpn(r->a.c), S("http/1.1"));
+    assert_int_equal(conn_is_resumed(r->a.c), resumed);
+    assert_int_equal(conn_is_resumed(r->b.c), resumed);
+    side_act(&r->a, SIDE_CLOSE);
+    rig_until(r, r->b.ends == n);
+    side_act(&r->b, SIDE_CLOSE);
+    buf_clear(&r->a.in);
+    r->a.gone = r->b.gone = false;
+}
+
 /* Goal: http/1.1 alone can be offered; the second handshake resumes the first. */
 static void tls_resumption(struct rig *r)
 {
-    r->b.echo = true;
-    for (int i = 0; i < 3; i++) {
-        rig_connect_as(r, "localhost", false);
-        conn_write(r->a.c, S("x")); /* the ticket comes behind the handshake */
-        rig_until(r, buf_len(&r->a.in) == 1);
-        assert_str(conn_alpn(r->a.c), S("http/1.1"));
-        assert_int_equal(conn_is_resumed(r->a.c), i > 0);
-        assert_int_equal(conn_is_resumed(r->b.c), i > 0);
-        side_act(&r->a, SIDE_CLOSE);
-        rig_until(r, r->b.ends == i + 1);
-        side_act(&r->b, SIDE_CLOSE);
-        buf_clear(&r->a.in);
-        r->a.gone = r->b.gone = false;
+    for (int i = 0; i < 3; i++)
+        connect_once(r, i + 1, i > 0);
+}
+
+/* Goal: a ticket is worth nothing once its key was replaced, and the next one works again. */
+static void tls_rotation(struct rig *r)
+{
+    static const bool rotates[] = { false, false, true, false };
+    for (int i = 0; i < (int)ARRAY_LEN(rotates); i++) {
+        if (rotates[i])
+            tls_server_rotate(r->server);
+        connect_once(r, i + 1, i > 0 && !rotates[i]);
     }
 }
 
@@ -623,6 +639,12 @@ static void test_tls_resumption(void **state)
 {
     (void)state;
     run_tls(tls_resumption);
+}
+
+static void test_tls_rotation(void **state)
+{
+    (void)state;
+    run_tls(tls_rotation);
 }
 
 /* Goal: junk instead of TLS ends the conn with an error, not with on_open. */
@@ -701,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_tls_unknown_ca),
         cmocka_unit_test(test_tls_system_store),
         cmocka_unit_test(test_tls_resumption),
+        cmocka_unit_test(test_tls_rotation),
         cmocka_unit_test(test_tls_small_records),
         cmocka_unit_test(test_tls_junk),
         cmocka_unit_test(test_tls_files),
