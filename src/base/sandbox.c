@@ -101,15 +101,6 @@ static void add_call(struct filter *f, const struct call *c, uint32_t deadly, ui
     load(f, offsetof(struct seccomp_data, nr));
 }
 
-static bool opens_files(const struct call *c)
-{
-#ifdef SYS_open
-    if (c->number == SYS_open)
-        return true;
-#endif
-    return c->number == SYS_openat;
-}
-
 static void build(struct filter *f, bool may_write, bool only_log)
 {
     uint32_t refused = only_log ? SECCOMP_RET_LOG : SECCOMP_RET_ERRNO | EPERM;
@@ -124,7 +115,7 @@ static void build(struct filter *f, bool may_write, bool only_log)
     verdict(f, SECCOMP_RET_KILL_PROCESS);
     for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
         struct call c = calls[i];
-        if (may_write && opens_files(&c))
+        if (may_write && c.number == SYS_openat)
             c.rule = ALLOWED;
         add_call(f, &c, deadly, absent);
     }
