@@ -548,7 +548,7 @@ def test_dumped_requests(sim, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-@pytest.mark.row("8: admin", lacks="the scan of all routes without a token")
+@pytest.mark.row("8: admin")
 def test_metrics(sim, tmp_path, kind):
     where = f"unix:{tmp_path}/admin" if kind == "unix" else "127.0.0.1:0"
     token = {"authorization": "Bearer admin-token"}

@@ -39,6 +39,7 @@ def ask(port, method, target, headers):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.row("8: admin")
 def test_no_route_without_the_token(stand, method):
     """Goal: nobody learns which routes there are."""
     bodies = set()
@@ -53,11 +54,13 @@ def test_no_route_without_the_token(stand, method):
 
 
 @pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.row("8: admin")
 def test_wrong_token(stand, wrong):
     reply = ask(stand[1], "GET", "/metrics?token=" + TOKEN, WRONG[wrong])
     assert (reply.status, reply.body) == (401, b"unauthorized\n")
 
 
+@pytest.mark.row("8: admin")
 def test_token_twice(stand):
     assert ask(stand[1], "GET", "/metrics", {"authorization": [GOOD, GOOD]}).status == 400
 
@@ -82,6 +85,7 @@ def test_refusals_are_counted(stand):
 
 
 @pytest.mark.parametrize("service", ["claude", "codex"])
+@pytest.mark.row("8: admin")
 def test_services_have_none_of_its_routes(stand, service):
     """Goal: a scan of a service's port finds what needs no key by contract, else 401 or 404."""
     port = getattr(stand[0], f"{service}_port")
@@ -93,6 +97,7 @@ def test_services_have_none_of_its_routes(stand, service):
             assert ask(port, "GET", target, headers).status in (401, 404, 405), target
 
 
+@pytest.mark.row("8: admin")
 def test_a_unix_socket_asks_when_there_is_a_token(tmp_path):
     up = Upstream()
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_TOKEN=TOKEN,

@@ -146,6 +146,7 @@ def upstream_saw(up):
 
 @pytest.mark.parametrize("service", ["claude", "codex"])
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.row("8: auth code", lacks="the timing test")
 def test_form(stands, service, form):
     passes, holds, up = stands
     found = credential(FORMS[form], service)
@@ -202,6 +203,7 @@ def ask(p, key, source="127.0.0.1"):
         return c.request("GET", "/v1/models", {"x-api-key": key} if key else {})
 
 
+@pytest.mark.row("8: auth code")
 def test_an_address_that_guesses_has_to_wait(guarded):
     """At the limit and one above; the right key, too; other addresses not; then open again."""
     p, up = guarded
@@ -228,6 +230,7 @@ def test_an_address_that_guesses_has_to_wait(guarded):
     assert {r.h(X) for r in up.requests} <= {KEY}
 
 
+@pytest.mark.row("8: auth code")
 def test_it_is_open_again(tmp_path):
     up = Upstream()
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", PROXY_API_KEYS=KEY,
@@ -268,6 +271,7 @@ def memory_of(pid):
     return b"".join(found)
 
 
+@pytest.mark.row("8: keys at rest")
 def test_no_process_has_the_listed_keys(tmp_path):
     """Goal: hashes only. The list comes from a file; nobody presents the key that is looked for."""
     up = Upstream()

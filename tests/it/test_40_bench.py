@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import bench  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
+import soak  # noqa: E402
 
 CALLGRIND = """# callgrind format
 positions: line
@@ -70,3 +71,18 @@ def test_every_hot_path_has_its_count():
     counts = re.findall(r'^ +"(\w+)": \[', (ROOT / "bench/instructions.json").read_text(), re.M)
     assert len(paths) > 5
     assert paths == counts
+
+
+@pytest.mark.parametrize("name, values, flat", [
+    ("RssAnon", [0] * 60 + [9000, 9300, 9000, 9300] * 30, True),
+    ("RssAnon", [9000 + 6 * i for i in range(180)], False),
+    ("RssAnon", [9000 - 6 * i for i in range(180)], True),
+    ("descriptors", [100 + i // 18 for i in range(180)], False),
+    ("p99", [900, 4000, 1000] * 10, True),
+], ids=["noise behind a warm-up", "a leak", "less", "descriptors", "noise"])
+def test_a_soak_is_judged_by_its_growth(name, values, flat):
+    assert soak.judge(name, [(10 * i, v) for i, v in enumerate(values)])["flat"] is flat
+
+
+def test_lanes_are_all_of_the_rate():
+    assert round(sum(lane[0] for lane in soak.LANES.values()), 6) == 1
