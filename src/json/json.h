@@ -39,6 +39,7 @@ int json_parse(struct str text, yyjson_doc **ret_doc, struct json_error *ret_err
 int json_check(struct str text, struct json_error *ret_error) MUST_CHECK;
 bool json_is_valid(struct str text); /* the same without the reason */
 size_t json_values(struct str text); /* how many values, of valid text; at most n / 2 + 1 */
+size_t json_items(struct str text);  /* values and names of members; likewise */
 
 /* Members by name, of duplicates the last one; NULL (or the empty str, false) when absent or
  * of another type. */

@@ -196,7 +196,7 @@ bool json_is_valid(struct str text)
     return p != NULL && p == end;
 }
 
-size_t json_values(struct str text)
+static size_t count_values(struct str text, bool and_names)
 {
     const char *p = text.p, *end = p + text.n;
     size_t n = 1;
@@ -209,11 +209,21 @@ size_t json_values(struct str text)
         if (c == '[' || c == '{') {
             p = json_skip_space(p, end);
             n += p < end && *p != ']' && *p != '}';
-        } else if (c == ',') {
-            n++;
+        } else {
+            n += c == ',' || (c == ':' && and_names);
         }
     }
     return n;
+}
+
+size_t json_values(struct str text)
+{
+    return count_values(text, false);
+}
+
+size_t json_items(struct str text)
+{
+    return count_values(text, true);
 }
 
 int json_check(struct str text, struct json_error *ret_error)

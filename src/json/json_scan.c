@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bytes16.h"
 #include "must.h"
 
 const char *json_skip_space(const char *p, const char *end)
@@ -36,11 +37,17 @@ const char *json_skip_string(const char *p, const char *end)
     }
 }
 
-/* Eight bytes at once: most texts are plain ASCII, and this is what makes copying them cheap.
+/* Sixteen bytes at once, then eight: most texts are plain ASCII, and this is what makes copying
+ * them cheap.
  * The lowest mark is exact, for only a marked byte borrows from the one above it. */
 const char *json_skip_plain(const char *p, const char *end)
 {
     const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    for (; end - p >= 16; p += 16) {
+        bytes16 v = bytes16_load(p);
+        if (bytes16_any((v < 0x20) | (v == '"') | (v == '\\')))
+            break;
+    }
     while (end - p >= 8) {
         uint64_t x;
         memcpy(&x, p, sizeof(x));
@@ -166,19 +173,45 @@ static bool unescaped_is(const char *p, const char *end, struct str text)
     return at == text.n;
 }
 
-/* An escape is always longer than what it stands for, so most names are decided
- * by their length. */
-bool json_quoted_is(struct str quoted, struct str text)
+bool json_quoted_equals(struct str quoted, struct str text)
 {
     must(quoted.n >= 2);
     struct str inner = { quoted.p + 1, quoted.n - 2 };
-    if (inner.n < text.n)
-        return false;
-    if (inner.n == text.n)
-        return str_eq(inner, text) && str_index(inner, '\\') == inner.n;
-    if (inner.p[0] != '\\' && (text.n == 0 || inner.p[0] != text.p[0]))
-        return false;
-    if (str_index(inner, '\\') == inner.n)
-        return false;
-    return unescaped_is(inner.p, inner.p + inner.n, text);
+    bool escapes = str_index(inner, '\\') < inner.n;
+    return escapes ? unescaped_is(inner.p, inner.p + inner.n, text) : str_eq(inner, text);
+}
+
+void json_look(struct str raw, struct json_wanted *wanted, size_t n)
+{
+    if (raw.n == 0 || raw.p[0] != '{')
+        return;
+    const char *end = raw.p + raw.n, *p = json_skip_space(raw.p + 1, end);
+    while (p < end && *p != '}') {
+        struct str name = { p, 0 };
+        p = json_skip_string(p, end);
+        name.n = (size_t)(p - name.p);
+        p = json_skip_space(p, end) + 1; /* the colon */
+        p = json_skip_space(p, end);
+        const char *value = p;
+        p = json_skip_value(p, end);
+        for (size_t i = 0; i < n; i++) {
+            if (!json_quoted_is(name, wanted[i].name))
+                continue;
+            wanted[i].twice |= wanted[i].raw.n > 0;
+            wanted[i].raw = (struct str){ value, (size_t)(p - value) };
+        }
+        p = json_skip_space(p, end);
+        if (p < end && *p == ',')
+            p = json_skip_space(p + 1, end);
+    }
+}
+
+struct str json_first_of(struct str raw)
+{
+    if (raw.n == 0 || raw.p[0] != '[')
+        return S("");
+    const char *end = raw.p + raw.n, *p = json_skip_space(raw.p + 1, end);
+    if (p == end || *p == ']')
+        return S("");
+    return (struct str){ p, (size_t)(json_skip_value(p, end) - p) };
 }

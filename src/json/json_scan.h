@@ -25,7 +25,28 @@ const char *json_skip_plain(const char *p, const char *end);
  * being one; a lone surrogate gives U+FFFD.  Returns what follows it. */
 const char *json_unescape_one(const char *p, const char *end, char ret_utf8[4], size_t *ret_n);
 
-/* Is the string (with its quotes) this text, after unescaping? */
-bool json_quoted_is(struct str quoted, struct str text);
+bool json_quoted_equals(struct str quoted, struct str text);
+
+/* Is the string (with its quotes) this text, after unescaping?  An escape is longer than what it
+ * stands for: length and first byte decide about most. */
+static inline bool json_quoted_is(struct str quoted, struct str text)
+{
+    if (quoted.n < text.n + 2 || (text.n > 0 && quoted.p[1] != text.p[0] && quoted.p[1] != '\\'))
+        return false;
+    return json_quoted_equals(quoted, text);
+}
+
+/* What is looked for in an object, and its raw value; empty when it is not there. */
+struct json_wanted {
+    struct str name;
+    struct str raw; /* of duplicate members the last one's */
+    bool twice;
+};
+
+/* Fills in all that the object has.  raw: any value; what is no object has no members. */
+void json_look(struct str raw, struct json_wanted *wanted, size_t n);
+
+/* The first element, raw; empty when there is none or raw is no array. */
+struct str json_first_of(struct str raw);
 
 #endif

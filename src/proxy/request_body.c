@@ -1,87 +1,111 @@
 #include "request_body.h"
 
+#include <string.h>
+
 #include "clock.h"
 #include "coding.h"
 #include "err.h"
 #include "json.h"
+#include "json_scan.h"
 #include "request_log.h"
+#include "text.h"
 
 enum {
     SHOWN_MODEL_MAX = 1024, /* of a name that is kept for the reply */
     BODY_AHEAD = 4,         /* room is made for so many times what has come, up to content-length */
 };
 
-/* Names that the proxy reads: given twice, it and the upstream could read different ones. */
-static const struct str read_names[] = {
-    S_INIT("model"),    S_INIT("stream"), S_INIT("messages"),
-    S_INIT("input"),    S_INIT("system"), S_INIT("instructions"),
-    S_INIT("metadata"), S_INIT("tools"),  S_INIT("thinking"),
+/* What the proxy reads: given twice, it and the upstream could read different ones. */
+enum { READ_MODEL, READ_STREAM, READ_MESSAGES, READ_INPUT, READ_N = 9 };
+
+static const struct json_wanted read_names[READ_N] = {
+    [READ_MODEL] = { .name = S_INIT("model") },
+    [READ_STREAM] = { .name = S_INIT("stream") },
+    [READ_MESSAGES] = { .name = S_INIT("messages") },
+    [READ_INPUT] = { .name = S_INIT("input") },
+    { .name = S_INIT("system") },
+    { .name = S_INIT("instructions") },
+    { .name = S_INIT("metadata") },
+    { .name = S_INIT("tools") },
+    { .name = S_INIT("thinking") },
 };
 
-static bool has_duplicate(yyjson_val *root, struct str *ret_name)
+static const struct json_wanted *find_duplicate(const struct json_wanted *read)
 {
-    bool seen[ARRAY_LEN(read_names)] = { false };
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(root, i, n, key, value)
-    {
-        struct str name = json_str(key);
-        for (size_t k = 0; k < ARRAY_LEN(read_names); k++) {
-            if (!str_eq(name, read_names[k]))
-                continue;
-            if (seen[k]) {
-                *ret_name = read_names[k];
-                return true;
-            }
-            seen[k] = true;
-        }
-    }
-    return false;
+    for (size_t i = 0; i < READ_N; i++)
+        if (read[i].twice)
+            return &read[i];
+    return NULL;
 }
 
-static void read_request(struct request *r, yyjson_val *root)
+/* Without a node for each: nobody may ask for them. */
+static int64_t count_elements(struct str raw)
 {
-    yyjson_val *list = json_member(root, S("messages"));
-    if (list == NULL)
-        list = json_member(root, S("input"));
-    r->wants_stream = json_member_true(root, S("stream"));
-    r->model = arena_str(&r->arena, str_slice(json_member_str(root, S("model")), 0, 256));
-    int64_t count = yyjson_is_arr(list) ? (int64_t)yyjson_arr_size(list) : yyjson_is_str(list);
+    const char *end = raw.p + raw.n, *p = raw.p + 1;
+    int64_t count = 0;
+    for (p = json_skip_space(p, end); *p != ']'; count++) {
+        p = json_skip_space(json_skip_value(p, end), end);
+        if (*p == ',')
+            p = json_skip_space(p + 1, end);
+    }
+    return count;
+}
+
+static void read_request(struct request *r, const struct json_wanted *read)
+{
+    struct str list =
+        read[READ_MESSAGES].raw.n > 0 ? read[READ_MESSAGES].raw : read[READ_INPUT].raw;
+    struct str model = read[READ_MODEL].raw;
+    int64_t count = list.n > 0 && list.p[0] == '"';
+    if (list.n > 0 && list.p[0] == '[')
+        count = count_elements(list);
+    r->wants_stream = str_eq(read[READ_STREAM].raw, S("true"));
+    if (model.n > 0 && model.p[0] == '"') {
+        struct str name = text_plain(&r->work, (struct text){ model.p + 1, model.n - 2 });
+        r->model = arena_str(&r->arena, str_slice(name, 0, 256));
+    }
     request_log_request(r, count);
+}
+
+static bool has_too_many(const struct request *r, struct str text)
+{
+    size_t limit = (size_t)r->worker->config->max_json_values;
+    return text.n / 2 + 1 > limit && json_items(text) > limit;
 }
 
 /* text: the decoded body. */
 static int parse_body(struct request *r, struct str text)
 {
-    yyjson_doc *doc;
     struct json_error error;
     if (str_starts(text, S("\xef\xbb\xbf")))
         text = str_slice(text, 3, text.n); /* one is tolerated (EW3.2) */
-    if (json_parse(text, &doc, &error) < 0) {
+    if (json_check(text, &error) < 0) {
         r->err_text = arena_printf(&r->arena, "the request body is not valid JSON: %s at byte %zu",
                                    error.reason, error.offset);
         r->refusal = error.too_deep ? REFUSAL_JSON_DEPTH : REFUSAL_JSON;
         return E_BAD_JSON;
     }
-    int e = 0;
-    struct str twice;
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_obj(root)) {
-        e = E_NOT_OBJECT;
-    } else if (yyjson_doc_get_val_count(doc) > (size_t)r->worker->config->max_json_values) {
-        e = E_TOO_LARGE;
+    struct json_wanted read[READ_N];
+    struct str root = str_trim(text);
+    if (root.p[0] != '{')
+        return E_NOT_OBJECT;
+    if (has_too_many(r, text)) {
         r->refusal = REFUSAL_JSON_VALUES;
-    } else if (has_duplicate(root, &twice)) {
-        e = E_BAD_REQUEST;
-        r->refusal = REFUSAL_JSON_TWICE;
-        r->err_text = arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice));
-    } else {
-        read_request(r, root);
-        r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
-        json_edit_init(r->adapting->edit, &r->work, text);
+        return E_TOO_LARGE;
     }
-    yyjson_doc_free(doc);
-    return e;
+    memcpy(read, read_names, sizeof(read));
+    json_look(root, read, READ_N);
+    const struct json_wanted *twice = find_duplicate(read);
+    if (twice != NULL) {
+        r->refusal = REFUSAL_JSON_TWICE;
+        r->err_text =
+            arena_printf(&r->arena, STR_FMT ": given more than once", STR_ARG(twice->name));
+        return E_BAD_REQUEST;
+    }
+    read_request(r, read);
+    r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
+    json_edit_init(r->adapting->edit, &r->work, text);
+    return 0;
 }
 
 /* Adapters edit a list of their own: the original is still needed when `work` is gone. */

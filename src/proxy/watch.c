@@ -1,84 +1,137 @@
 #include "watch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "buf.h"
 #include "json.h"
+#include "json_scan.h"
+#include "mem.h"
+#include "text.h"
 
 void watch_init(struct watch *w, enum protocol protocol)
 {
     *w = (struct watch){ .protocol = protocol, .usage = { -1, -1, -1, -1 } };
 }
 
-static void copy_text(char *to, size_t size, struct str s)
+/* A string, as far as it fits.  to stays as it is when raw is something else, or empty. */
+static void copy_text(char *to, size_t size, struct str raw)
 {
-    if (s.n == 0)
+    if (raw.n <= 2 || raw.p[0] != '"')
         return;
+    struct arena a;
+    arena_init(&a, SIZE_MAX / 2); /* bounded by the text; mostly nothing is taken from it */
+    struct str s = text_plain(&a, (struct text){ raw.p + 1, raw.n - 2 });
     size_t n = s.n < size - 1 ? s.n : size - 1;
     memcpy(to, s.p, n);
     to[n] = '\0';
+    arena_done(&a);
+}
+
+static double number(struct str raw)
+{
+    double x;
+    if (str_to_double(raw, &x) == 0)
+        return x;
+    char *text = mem_strndup(raw.p, raw.n); /* a very long one */
+    x = strtod(text, NULL);
+    free(text);
+    return x;
 }
 
 /* protocols.md EW3 rule 9: fractions are cut, negatives are 0, what is no number is absent. */
-static void read_count(yyjson_val *object, const char *name, int64_t *count)
+static void read_count(struct str raw, int64_t *count)
 {
-    yyjson_val *v = json_member(object, str_of(name));
-    if (!yyjson_is_num(v))
+    uint64_t n;
+    if (raw.n == 0 || (raw.p[0] != '-' && (raw.p[0] < '0' || raw.p[0] > '9')))
         return;
-    double x = yyjson_get_num(v);
+    if (str_to_u64(raw, &n) == 0) {
+        *count = n < UINT64_C(1) << 62 ? (int64_t)n : *count;
+        return;
+    }
+    double x = number(raw);
     if (x < 0x1p62)
         *count = x > 0 ? (int64_t)x : 0;
 }
 
-/* The names of all three protocols and the de-facto ones of A2.7; those that are there count. */
-static void read_usage(struct usage *u, yyjson_val *usage)
+/* The names of all three protocols and the de-facto ones of A2.7; those that are there count,
+ * the lower ones more. */
+static const struct json_wanted usage_names[] = {
+    { .name = S_INIT("input_tokens") },
+    { .name = S_INIT("output_tokens") },
+    { .name = S_INIT("prompt_tokens") },
+    { .name = S_INIT("completion_tokens") },
+    { .name = S_INIT("cache_read_input_tokens") },
+    { .name = S_INIT("cache_creation_input_tokens") },
+    { .name = S_INIT("cached_tokens") },
+    { .name = S_INIT("prompt_cache_hit_tokens") },
+    { .name = S_INIT("input_tokens_details") },
+    { .name = S_INIT("prompt_tokens_details") },
+};
+
+static void read_usage(struct usage *u, struct str usage)
 {
-    if (yyjson_is_arr(usage))
-        usage = yyjson_arr_get_first(usage);
-    if (!yyjson_is_obj(usage))
-        return;
-    read_count(usage, "input_tokens", &u->input_tokens);
-    read_count(usage, "output_tokens", &u->output_tokens);
-    read_count(usage, "prompt_tokens", &u->input_tokens);
-    read_count(usage, "completion_tokens", &u->output_tokens);
-    read_count(usage, "cache_read_input_tokens", &u->cache_read_tokens);
-    read_count(usage, "cache_creation_input_tokens", &u->cache_write_tokens);
-    read_count(usage, "cached_tokens", &u->cache_read_tokens);
-    read_count(usage, "prompt_cache_hit_tokens", &u->cache_read_tokens);
-    static const char *const details[] = { "input_tokens_details", "prompt_tokens_details" };
-    for (size_t i = 0; i < ARRAY_LEN(details); i++) {
-        yyjson_val *d = json_member(usage, str_of(details[i]));
-        read_count(d, "cached_tokens", &u->cache_read_tokens);
-        read_count(d, "cache_write_tokens", &u->cache_write_tokens);
+    struct json_wanted in[ARRAY_LEN(usage_names)];
+    int64_t *const counts[] = { &u->input_tokens,      &u->output_tokens,
+                                &u->input_tokens,      &u->output_tokens,
+                                &u->cache_read_tokens, &u->cache_write_tokens,
+                                &u->cache_read_tokens, &u->cache_read_tokens };
+    if (usage.n > 0 && usage.p[0] == '[')
+        usage = json_first_of(usage);
+    memcpy(in, usage_names, sizeof(in));
+    json_look(usage, in, ARRAY_LEN(in));
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+        read_count(in[i].raw, counts[i]);
+    for (size_t i = ARRAY_LEN(counts); i < ARRAY_LEN(in); i++) {
+        struct json_wanted d[] = { { .name = S("cached_tokens") },
+                                   { .name = S("cache_write_tokens") } };
+        json_look(in[i].raw, d, ARRAY_LEN(d));
+        read_count(d[0].raw, &u->cache_read_tokens);
+        read_count(d[1].raw, &u->cache_write_tokens);
     }
 }
 
+enum { REPLY_MODEL, REPLY_USAGE, REPLY_ID, REPLY_CHOICES, REPLY_MESSAGE, REPLY_RESPONSE, REPLY_N };
+
+static const struct json_wanted reply_names[REPLY_N] = {
+    [REPLY_MODEL] = { .name = S_INIT("model") },
+    [REPLY_USAGE] = { .name = S_INIT("usage") },
+    [REPLY_ID] = { .name = S_INIT("id") },
+    [REPLY_CHOICES] = { .name = S_INIT("choices") },
+    [REPLY_MESSAGE] = { .name = S_INIT("message") },
+    [REPLY_RESPONSE] = { .name = S_INIT("response") },
+};
+
 /* A reply object, or an event around one. */
-static void read_reply(struct watch *w, yyjson_val *v)
+static void read_reply(struct watch *w, struct str raw)
 {
-    yyjson_val *inner = json_member(v, S("message"));
-    if (inner == NULL)
-        inner = json_member(v, S("response"));
-    if (!yyjson_is_obj(inner))
-        inner = v;
-    copy_text(w->model, sizeof(w->model), json_member_str(inner, S("model")));
-    yyjson_val *first_choice = yyjson_arr_get_first(json_member(v, S("choices")));
-    read_usage(&w->usage, json_member(first_choice, S("usage")));
-    read_usage(&w->usage, json_member(inner, S("usage")));
-    if (inner != v)
-        read_usage(&w->usage, json_member(v, S("usage")));
+    struct json_wanted outer[REPLY_N], within[REPLY_N], *inner = outer;
+    struct json_wanted choice = { .name = S("usage") };
+    memcpy(outer, reply_names, sizeof(outer));
+    memcpy(within, reply_names, sizeof(within));
+    json_look(raw, outer, REPLY_N);
+    struct str object =
+        outer[REPLY_MESSAGE].raw.n > 0 ? outer[REPLY_MESSAGE].raw : outer[REPLY_RESPONSE].raw;
+    if (object.n > 0 && object.p[0] == '{') {
+        inner = within;
+        json_look(object, within, REPLY_CHOICES);
+    }
+    copy_text(w->model, sizeof(w->model), inner[REPLY_MODEL].raw);
+    json_look(json_first_of(outer[REPLY_CHOICES].raw), &choice, 1);
+    read_usage(&w->usage, choice.raw);
+    read_usage(&w->usage, inner[REPLY_USAGE].raw);
+    if (inner != outer)
+        read_usage(&w->usage, outer[REPLY_USAGE].raw);
     if (w->protocol == PROTOCOL_RESPONSES)
-        copy_text(w->response_id, sizeof(w->response_id), json_member_str(inner, S("id")));
+        copy_text(w->response_id, sizeof(w->response_id), inner[REPLY_ID].raw);
 }
 
 void watch_json(struct watch *w, struct str body)
 {
-    yyjson_doc *doc;
-    struct json_error error;
-    if (json_parse(body, &doc, &error) < 0)
-        return;
-    read_reply(w, yyjson_doc_get_root(doc));
-    yyjson_doc_free(doc);
+    body = str_trim(body);
+    if (json_is_valid(body))
+        read_reply(w, body);
 }
 
 /* --- a look at an event without parsing it; it may be cut off or not be JSON at all --- */

@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "json.h"
+#include "json_scan.h"
 
 static int parse(struct str text, struct json_error *ret_error)
 {
@@ -32,7 +33,43 @@ static void check_values(struct str text)
     for (size_t i = 0; i < n; i++)
         names += yyjson_is_obj(&v[i]) ? yyjson_obj_size(&v[i]) : 0;
     assert_int_equal(json_values(text), n - names);
+    assert_int_equal(json_items(text), n);
     yyjson_doc_free(doc);
+}
+
+/* Goal: a look finds raw values, of duplicates the last, and says so; names are compared
+ * unescaped, and what is no object has none. */
+static void a_look_finds_members(void **state)
+{
+    static const struct {
+        struct str text, a, b;
+        bool a_twice;
+    } cases[] = {
+        { S_INIT("{}"), S_INIT(""), S_INIT(""), false },
+        { S_INIT("{\"a\":1}"), S_INIT("1"), S_INIT(""), false },
+        { S_INIT("{ \"b\" : [1,{\"a\":2}] , \"a\"\n:\t\"}\" }"), S_INIT("\"}\""),
+          S_INIT("[1,{\"a\":2}]"), false },
+        { S_INIT("{\"a\":1,\"\\u0061\":{\"b\":3},\"c\":null}"), S_INIT("{\"b\":3}"), S_INIT(""),
+          true },
+        { S_INIT("{\"a\":\"\",\"b\":\"\"}"), S_INIT("\"\""), S_INIT("\"\""), false },
+        { S_INIT("[\"a\",1]"), S_INIT(""), S_INIT(""), false },
+        { S_INIT("\"a\""), S_INIT(""), S_INIT(""), false },
+        { S_INIT(""), S_INIT(""), S_INIT(""), false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct json_wanted w[] = { { .name = S("a") }, { .name = S("b") } };
+        json_look(cases[i].text, w, 2);
+        assert_str(w[0].raw, cases[i].a);
+        assert_str(w[1].raw, cases[i].b);
+        assert_int_equal(w[0].twice, cases[i].a_twice);
+        assert_false(w[1].twice);
+    }
+    assert_str(json_first_of(S("[ {\"a\":[1]} , 2]")), S("{\"a\":[1]}"));
+    assert_str(json_first_of(S("[]")), S(""));
+    assert_str(json_first_of(S("[ ]")), S(""));
+    assert_str(json_first_of(S("{\"a\":1}")), S(""));
+    assert_str(json_first_of(S("")), S(""));
 }
 
 static void values_are_counted(void **state)
@@ -277,6 +314,7 @@ int main(void)
         cmocka_unit_test(depth_has_a_limit),
         cmocka_unit_test(width_is_no_depth),
         cmocka_unit_test(members_are_found),
+        cmocka_unit_test(a_look_finds_members),
         cmocka_unit_test(values_are_counted),
         cmocka_unit_test(integers_in_any_spelling),
         cmocka_unit_test(strings_are_escaped),

@@ -314,6 +314,53 @@ static void plain_replies(void **state)
     assert_int_equal(w.usage.input_tokens, -1);
 }
 
+/* Goal: usage is found where each protocol has it, whatever stands around it, and a number is one
+ * in any spelling. */
+static void usage_of_plain_replies(void **state)
+{
+    static const struct {
+        struct str body;
+        int64_t input;
+    } cases[] = {
+        { S_INIT(" {\"message\":{\"usage\":{\"input_tokens\":3}}}\n"), 3 },
+        { S_INIT("{\"response\":{\"usage\":{\"input_tokens\":3}},\"usage\":{\"input_tokens\":4}}"),
+          4 },
+        { S_INIT("{\"message\":1,\"response\":{\"usage\":{\"input_tokens\":3}}}"), -1 },
+        { S_INIT("{\"choices\":[{\"usage\":{\"prompt_tokens\":3}},{\"usage\":{\"prompt_tokens\":9}}"
+                 "]}"),
+          3 },
+        { S_INIT("{\"usage\":[{\"prompt_tokens\":3}]}"), 3 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":2.9,\"input_tokens\":1}}"), 2 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":-7}}"), 0 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":-0}}"), 0 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":12e1}}"), 120 },
+        { S_INIT(
+              "{\"usage\":{\"prompt_tokens\":7.00000000000000000000000000000000000000000000000000"
+              "0000000000000000000000}}"),
+          7 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":4611686018427387903}}"), 4611686018427387903 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":4611686018427387904}}"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":99999999999999999999999}}"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":1e999}}"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":\"5\"}}"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":null}}"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":5}} x"), -1 },
+        { S_INIT("{\"usage\":{\"prompt_tokens\":5},}"), -1 },
+        { S_INIT(""), -1 },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct watch w;
+        watch_init(&w, PROTOCOL_CHAT);
+        watch_json(&w, cases[i].body);
+        assert_true(w.usage.input_tokens == cases[i].input);
+    }
+    struct watch w;
+    watch_init(&w, PROTOCOL_CHAT);
+    watch_json(&w, S("{\"model\":\"a\\u00e9\\\"\"}"));
+    assert_string_equal(w.model, "a\xc3\xa9\"");
+}
+
 static void long_names_are_cut(void **state)
 {
     (void)state;
@@ -373,6 +420,7 @@ int main(void)
         cmocka_unit_test(cut_events),
         cmocka_unit_test(usage_spellings),
         cmocka_unit_test(plain_replies),
+        cmocka_unit_test(usage_of_plain_replies),
         cmocka_unit_test(long_names_are_cut),
         cmocka_unit_test(recorded_streams),
     };
