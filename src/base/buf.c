@@ -39,7 +39,7 @@ void buf_clear(struct buf *b)
     buf_done(b);
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_reserve_slow(struct buf *b, size_t n)
 {
     size_t len = b->to - b->from;
     if (b->overflow || n > b->limit_bytes || len > b->limit_bytes - n) {
@@ -65,12 +65,6 @@ char *buf_reserve(struct buf *b, size_t n)
     b->from = 0;
     b->to = len;
     return b->p + b->to;
-}
-
-void buf_commit(struct buf *b, size_t n)
-{
-    must(n <= b->cap - b->to);
-    b->to += n;
 }
 
 void buf_add_slow(struct buf *b, struct str s)

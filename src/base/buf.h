@@ -46,7 +46,9 @@ static inline struct str buf_str(const struct buf *b)
     return (struct str){ b->p != NULL ? b->p + b->from : NULL, b->to - b->from };
 }
 
-void buf_add_slow(struct buf *b, struct str s); /* buf_add() when there is no room */
+/* buf_add() and buf_reserve() when there is no room. */
+void buf_add_slow(struct buf *b, struct str s);
+char *buf_reserve_slow(struct buf *b, size_t n);
 
 static inline void buf_add(struct buf *b, struct str s)
 {
@@ -70,8 +72,18 @@ void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Room for at least n more bytes at the end, or NULL (and overflow) when the
  * limit forbids it.  Write there, then buf_commit() how many. */
-char *buf_reserve(struct buf *b, size_t n);
-void buf_commit(struct buf *b, size_t n);
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+    if (n > b->cap - b->to || b->overflow || n == 0 || b->to - b->from + n > b->limit_bytes)
+        return buf_reserve_slow(b, n);
+    return b->p + b->to;
+}
+
+static inline void buf_commit(struct buf *b, size_t n)
+{
+    must(n <= b->cap - b->to);
+    b->to += n;
+}
 
 /* Moves the bytes of `from`, which is done afterwards, to the end of b; without a copy when b is
  * empty. */

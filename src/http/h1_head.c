@@ -203,9 +203,7 @@ int h1_head_field_end(struct h1_head *h)
     struct h1_field *f = open_field(h);
     h->fields_n++;
     char *name = h->text.p + h->text.from + f->name_at;
-    for (size_t i = 0; i < f->name_n; i++)
-        name[i] = (char)str_lower_byte((unsigned char)name[i]);
-    if (!http_name_ok(text_at(h, f->name_at, f->name_n)))
+    if (!http_name_to_lower(name, f->name_n))
         return refuse(h, REFUSAL_FIELD, "bad header name");
     if (!http_value_ok(text_at(h, f->value_at, f->value_n)))
         return refuse(h, REFUSAL_FIELD, "control byte in a header value");

@@ -96,14 +96,16 @@ size_t http_count(const struct http_headers *h, struct str name)
 struct str http_join(const struct http_headers *h, struct str name, struct arena *a)
 {
     size_t bytes = 0, count = 0, at = 0;
+    struct str only = S("");
     for (size_t i = 0; i < h->n; i++) {
         if (!str_eq(h->v[i].name, name))
             continue;
-        bytes += h->v[i].value.n + 2;
+        only = h->v[i].value;
+        bytes += only.n + 2;
         count++;
     }
-    if (count == 0)
-        return S("");
+    if (count <= 1)
+        return only;
     char *p = arena_alloc(a, bytes, 1, 1);
     for (size_t i = 0; i < h->n; i++) {
         struct str v = h->v[i].value;
@@ -243,6 +245,17 @@ bool http_name_ok(struct str name)
         if (!is_token((unsigned char)name.p[i]))
             return false;
     return name.n > 0;
+}
+
+bool http_name_to_lower(char *name, size_t n)
+{
+    unsigned char all = 1;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)name[i], kind = token_bytes[c];
+        name[i] = (char)(c | (kind & 2) << 4); /* a capital is 0x20 below its letter */
+        all = kind == 0 ? 0 : all;
+    }
+    return n > 0 && all != 0;
 }
 
 bool http_lower_name_ok(struct str name)

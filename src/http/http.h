@@ -45,7 +45,7 @@ struct http_head {
 };
 
 struct str *http_find(const struct http_headers *h, struct str name); /* first value, or NULL */
-/* All values of a name joined with ", "; empty when absent. */
+/* All values of a name joined with ", "; empty when absent.  A single one is not copied. */
 struct str http_join(const struct http_headers *h, struct str name, struct arena *a);
 size_t http_count(const struct http_headers *h, struct str name);
 /* Texts are not copied: they must live as long as the list. */
@@ -63,8 +63,9 @@ bool http_is_no_trailer(struct str lower_name);
 bool http_is_hop(struct str lower_name);
 /* A legal field value: no CR, LF, NUL or other control byte but tab. */
 bool http_value_ok(struct str value);
-bool http_name_ok(struct str name);       /* a token, RFC 9110 section 5.6.2 */
-bool http_lower_name_ok(struct str name); /* the same, without capitals */
+bool http_name_ok(struct str name);            /* a token, RFC 9110 section 5.6.2 */
+bool http_lower_name_ok(struct str name);      /* the same, without capitals */
+bool http_name_to_lower(char *name, size_t n); /* ASCII letters, in place; false: not a token */
 /* host [":" port], no userinfo; IPv6 in brackets; not empty. */
 bool http_authority_ok(struct str authority);
 /* Origin form ("/path?query"), or "*": visible ASCII without '#', no %00 in the path. */

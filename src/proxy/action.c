@@ -426,7 +426,8 @@ bool action_is_reject(const struct action *a)
     return a->op->apply == op_reject;
 }
 
-bool action_needs_conversation(const struct action *a)
+bool action_needs_conversation(const struct action *a, enum protocol protocol)
 {
-    return a->op->apply == op_session && a->scope == SESSION_CONVERSATION;
+    enum protocol has = a->target == ACTION_USER_ID ? PROTOCOL_MESSAGES : PROTOCOL_RESPONSES;
+    return a->op->apply == op_session && a->scope == SESSION_CONVERSATION && protocol == has;
 }

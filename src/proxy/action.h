@@ -63,6 +63,7 @@ bool action_run(const struct action *a, struct adapter_request *r);
 struct str action_name(const struct action *a); /* its op */
 bool action_is_raw(const struct action *a);
 bool action_is_reject(const struct action *a);
-bool action_needs_conversation(const struct action *a); /* uses r->conversation */
+/* Will it use r->conversation in a request of this protocol? */
+bool action_needs_conversation(const struct action *a, enum protocol protocol);
 
 #endif

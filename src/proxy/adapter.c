@@ -115,7 +115,7 @@ void adapter_apply(const struct adapter_set *set, const struct adapter *a,
 {
     (void)set;
     for (size_t i = 0; i < a->actions_n; i++)
-        if (action_needs_conversation(&a->actions[i])) {
+        if (action_needs_conversation(&a->actions[i], r->protocol)) {
             r->conversation = request_conversation(r); /* before anything is edited */
             break;
         }

@@ -57,10 +57,13 @@ struct condition_kind {
 
 static bool has_product(struct str s, struct str name)
 {
-    for (size_t i = 0; i + name.n < s.n; i++)
-        if ((i == 0 || s.p[i - 1] == ' ') && s.p[i + name.n] == '/' &&
-            str_eq_nocase(str_slice(s, i, i + name.n), name))
+    for (size_t at = str_index(s, '/'); at < s.n;
+         at += 1 + str_index(str_slice(s, at + 1, s.n), '/')) {
+        size_t from = at - name.n;
+        if (at >= name.n && (from == 0 || s.p[from - 1] == ' ') &&
+            str_eq_nocase(str_slice(s, from, at), name))
             return true;
+    }
     return false;
 }
 

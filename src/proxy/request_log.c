@@ -1,5 +1,7 @@
 #include "request_log.h"
 
+#include <string.h>
+
 #include "clock.h"
 #include "convert.h"
 #include "dump.h"
@@ -119,23 +121,19 @@ static size_t squeeze(struct str s, char *to, size_t size)
     return n;
 }
 
-static bool same_squeezed(struct str a, struct str b)
-{
-    char x[48], y[48];
-    size_t xn = squeeze(a, x, sizeof(x)), yn = squeeze(b, y, sizeof(y));
-    return str_eq((struct str){ x, xn }, (struct str){ y, yn });
-}
-
 /* The version of the product that the adapter is named after, else of the first product. */
 static struct str client_version(const struct request *r)
 {
     struct str rest = user_agent(r), token, first = S("");
+    char name[48], product[48];
+    size_t name_n = squeeze(adapter_name(r->adapter), name, sizeof(name));
     while (str_next(&rest, ' ', &token)) {
         size_t slash = str_index(token, '/');
         if (slash == 0 || slash >= token.n)
             continue;
         struct str version = str_slice(token, slash + 1, token.n);
-        if (same_squeezed(str_slice(token, 0, slash), adapter_name(r->adapter)))
+        size_t n = squeeze(str_slice(token, 0, slash), product, sizeof(product));
+        if (n == name_n && memcmp(product, name, n) == 0)
             return version;
         if (first.n == 0 && !str_starts(token, S("Mozilla/")))
             first = version;

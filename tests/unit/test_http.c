@@ -156,6 +156,23 @@ static void each_byte_of_a_value_counts(void **state)
     assert_true(http_value_ok(S("")));
 }
 
+/* Goal: a name becomes lower case, and every byte that is none of a token spoils it. */
+static void each_byte_of_a_name_counts(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        char name[] = { 'a', (char)c, 'B' };
+        bool ok = http_name_ok((struct str){ name, sizeof(name) });
+        assert_int_equal(http_name_to_lower(name, sizeof(name)), ok);
+        if (!ok)
+            continue;
+        assert_int_equal(name[1], (char)str_lower_byte((unsigned char)c));
+        assert_int_equal(name[2], 'b');
+        assert_true(http_lower_name_ok((struct str){ name, sizeof(name) }));
+    }
+    assert_false(http_name_to_lower(NULL, 0));
+}
+
 static void hop_by_hop_fields_are_known(void **state)
 {
     static const char *const names[] = {
@@ -183,6 +200,7 @@ int main(void)
         cmocka_unit_test(targets),
         cmocka_unit_test(small_checks),
         cmocka_unit_test(each_byte_of_a_value_counts),
+        cmocka_unit_test(each_byte_of_a_name_counts),
         cmocka_unit_test(hop_by_hop_fields_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
