@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,6 +35,7 @@ enum {
     RESOLVER_EVERY_MS = 5000,
     PROGRESS_S = 5,
     DROPPED_EVERY_S = 60,
+    SECRET_DIGITS = 64, /* hexadecimal */
 };
 
 struct supervisor {
@@ -58,7 +60,7 @@ struct supervisor {
     struct files files;
     uv_process_t simulator;
     bool simulator_runs;
-    char secret[65]; /* SESSION_SECRET when none is set; the same through reloads */
+    char secret[SECRET_DIGITS + 1]; /* SESSION_SECRET when none is set; the same through reloads */
 };
 
 /* --- loading --- */
@@ -89,6 +91,28 @@ static void log_warnings(const struct config *c)
                             "client's key is passed on to it"));
 }
 
+static int make_secret(char ret[SECRET_DIGITS + 1])
+{
+    unsigned char random[SECRET_DIGITS / 2];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return -EIO;
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(ret + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+/* New at each load: whoever gets hold of it can read what TLS 1.2 sessions said that were resumed
+ * since. */
+static int set_ticket_secret(struct config *config, struct buf *error)
+{
+    char secret[SECRET_DIGITS + 1];
+    int e = make_secret(secret);
+    if (e == 0)
+        e = config_set(config, S("TLS_TICKET_SECRET"), str_of(secret), error);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return e;
+}
+
 static int load(struct supervisor *s, struct config *config, struct buf *error, bool *adapters)
 {
     int e = sources_load(&s->settings->sources, config, error, adapters);
@@ -98,6 +122,8 @@ static int load(struct supervisor *s, struct config *config, struct buf *error, 
         e = config_set(config, S("SESSION_SECRET"), str_of(s->secret), error);
     if (e == 0)
         client_keys_seal(config);
+    if (e == 0 && config->tls_ticket_secret.n == 0)
+        e = set_ticket_secret(config, error);
     if (e == 0)
         log_warnings(config);
     return e;
@@ -452,20 +478,10 @@ static void watch_signals(struct supervisor *s)
     }
 }
 
-static int make_secret(struct supervisor *s)
-{
-    unsigned char random[32];
-    if (RAND_bytes(random, sizeof(random)) != 1)
-        return -EIO;
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(s->secret + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
 static int start(struct supervisor *s, struct buf *error)
 {
     bool adapters;
-    int e = make_secret(s);
+    int e = make_secret(s->secret);
     if (e == 0 && s->settings->simulator && (e = use_simulator(s)) < 0)
         buf_add(error, S("the simulator did not start"));
     if (e == 0)

@@ -4,21 +4,22 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
+#include "hash.h"
 #include "mem.h"
-
-enum { TICKET_KEYS_MAX_BYTES = 256 };
 
 /* AEAD with ephemeral keys; TLS 1.3 has nothing else anyway. */
 static const char cipher_list[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const char group_list[] = "X25519:P-256";
 /* OpenSSL 3.5: with a key share each of the first two, so that neither costs a round trip. */
 static const char group_list_quantum[] = "*X25519MLKEM768:*X25519:P-256";
+
+enum { TICKET_KEYS_BYTES = 80, TICKET_HASHES = 3 };
 
 static const unsigned char alpn_both[] = "\x02h2\x08http/1.1";
 static const unsigned char alpn_http1[] = "\x08http/1.1";
@@ -94,14 +95,17 @@ int tls_server_new(const char *cert_file, const char *key_file, SSL_CTX **ret_ct
     return 0;
 }
 
-void tls_server_rotate(SSL_CTX *ctx)
+/* OpenSSL takes 16 bytes of name, 32 for HMAC and 32 for AES. */
+void tls_server_rotate(SSL_CTX *ctx, struct str secret, int64_t period)
 {
-    unsigned char keys[TICKET_KEYS_MAX_BYTES];
-    long n = SSL_CTX_get_tlsext_ticket_keys(ctx, NULL, 0);
-    must(n > 0);
-    must((size_t)n <= sizeof(keys));
-    must(RAND_bytes(keys, (int)n) == 1);
-    must(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, (int)n) == 1);
+    unsigned char keys[TICKET_HASHES * HASH_BYTES];
+    char label[64];
+    for (int i = 0; i < TICKET_HASHES; i++) {
+        int n = snprintf(label, sizeof(label), "cc-proxy tickets %lld.%d", (long long)period, i);
+        must(n > 0);
+        hash_hmac(secret, (struct str){ label, (size_t)n }, keys + i * HASH_BYTES);
+    }
+    must(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, TICKET_KEYS_BYTES) == 1);
     explicit_bzero(keys, sizeof(keys));
 }
 

@@ -5,6 +5,7 @@
  *   Server     TLS 1.2 and 1.3, AEAD and forward secrecy only, no compression, no
  *              renegotiation, no early data.  ALPN: h2, then http/1.1; a client
  *              whose list has neither is refused; without ALPN it is http/1.1.
+ *              Sessions are in tickets alone, see tls_server_rotate().
  *   Client     verifies chain and name always; the system's store or ca_file;
  *              minimum TLS 1.2; SNI for names (not for addresses); ALPN offers
  *              h2 and http/1.1 (or http/1.1 alone); sessions are resumed, kept in
@@ -16,6 +17,7 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "must.h"
@@ -23,8 +25,9 @@
 
 int tls_server_new(const char *cert_file, const char *key_file, SSL_CTX **ret_ctx,
                    struct buf *ret_error) MUST_CHECK;
-/* New keys for session tickets; those given out before lead to full handshakes. */
-void tls_server_rotate(SSL_CTX *ctx);
+/* The keys of session tickets, derived from secret and period: servers with the same resume one
+ * another's sessions; tickets from before another pair lead to full handshakes. */
+void tls_server_rotate(SSL_CTX *ctx, struct str secret, int64_t period);
 /* ca_file NULL or "": the system's store.  Its directory is looked into, and its bundle read, when
  * a handshake needs them; what SSL_CERT_FILE and SSL_CERT_DIR name is read at the first use or
  * tls_client_warm(). */

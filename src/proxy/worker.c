@@ -116,12 +116,13 @@ static void on_gauge_tick(void *ctx)
     timeout_set(&w->loop, &w->gauge_tick, NS_PER_S);
 }
 
-/* Who gets hold of a worker's memory can read what resumed sessions of this time said. */
+/* All workers change at the full hour: a client may meet any of them next. */
 static void on_ticket_tick(void *ctx)
 {
     struct worker *w = ctx;
-    tls_server_rotate(w->server_tls);
-    timeout_set(&w->loop, &w->ticket_tick, TICKET_KEYS_S * NS_PER_S);
+    int64_t now_ms = clock_unix_ms(), period_ms = TICKET_KEYS_S * INT64_C(1000);
+    tls_server_rotate(w->server_tls, w->config->tls_ticket_secret, now_ms / period_ms);
+    timeout_set(&w->loop, &w->ticket_tick, (period_ms - now_ms % period_ms) * NS_PER_MS);
 }
 
 /* --- beginning --- */

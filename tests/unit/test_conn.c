@@ -603,7 +603,7 @@ static void tls_rotation(struct rig *r)
     static const bool rotates[] = { false, false, true, false };
     for (int i = 0; i < (int)ARRAY_LEN(rotates); i++) {
         if (rotates[i])
-            tls_server_rotate(r->server);
+            tls_server_rotate(r->server, S("secret"), i);
         connect_once(r, i + 1, i > 0 && !rotates[i]);
     }
 }
