@@ -13,6 +13,7 @@ from upstream import Upstream
 from wire import Client
 
 pytestmark = [
+    pytest.mark.row("5: DNS change, failure, slow DNS"),
     pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler for the resolver"),
     pytest.mark.skipif(SANITIZED, reason="sanitizers must be loaded first"),
 ]

@@ -67,6 +67,7 @@ def post_chunked(p, body):
         return reply
 
 
+@pytest.mark.row("5: memory limit", lacks="a failing malloc")
 @pytest.mark.parametrize("how", [post, post_chunked], ids=["content-length", "chunks"])
 @pytest.mark.parametrize("over", [-1, 0, 1])
 @pytest.mark.row("5: memory limit")
@@ -94,6 +95,7 @@ def test_budget(stand, how, over):
 
 
 @pytest.mark.row("5: memory limit")
+@pytest.mark.row("5: memory limit")
 def test_budget_counts_what_is_decoded(stand):
     """A body of 200 bytes that is 60,000 long decoded."""
     p, up = stand
@@ -105,6 +107,7 @@ def test_budget_counts_what_is_decoded(stand):
     assert post(p, gzip.compress(padded(45_000)), {"content-encoding": "gzip"}).status == 200
 
 
+@pytest.mark.row("5: memory limit")
 @pytest.mark.row("5: memory limit")
 def test_budget_leaves_streams_alone(stand):
     """Shed, not die: over the budget an open stream goes on, and what needs no body is served."""
@@ -124,6 +127,7 @@ def test_budget_leaves_streams_alone(stand):
         assert until(lambda: post(p, padded(50)).status == 200)
 
 
+@pytest.mark.row("5: memory limit")
 @pytest.mark.row("5: memory limit")
 def test_budget_is_given_back_however_a_request_ends(stand):
     """Refused, cut short, malformed, abandoned, answered: nothing stays counted."""
@@ -159,6 +163,7 @@ def asks(sock):
 OK = b"HTTP/1.1 200 OK"
 
 
+@pytest.mark.row("4: connection floods")
 def test_connections_of_one_address(tmp_path):
     """MAX_CLIENTS_PER_ADDRESS: limit - 1 and limit are served, limit + 1 is closed without an answer, other addresses do not notice, and a place that is left is free."""
     up = Upstream()
@@ -188,6 +193,7 @@ def test_connections_of_one_address(tmp_path):
     up.close()
 
 
+@pytest.mark.row("4: connection floods")
 def test_connections_in_all(tmp_path):
     """MAX_CLIENTS: limit + 1 is not refused but waits, and is served when a place is free; the admin listener is not concerned."""
     up = Upstream()
@@ -213,6 +219,7 @@ def test_connections_in_all(tmp_path):
     up.close()
 
 
+@pytest.mark.row("4: connection floods")
 def test_half_open_tls(certificates, tmp_path):
     """300 clients that begin a TLS handshake and stop: others are served meanwhile; the 300 are closed by CLIENT_HEADER_TIMEOUT, each counted."""
     up = Upstream()
@@ -239,6 +246,7 @@ def fds(p):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+@pytest.mark.row("4: connection floods")
 def test_churn(tmp_path):
     """7,000 connections that come and go in every way, new ones to the upstream as well: neither descriptors nor memory grow."""
     up = Upstream()

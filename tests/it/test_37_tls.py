@@ -20,6 +20,8 @@ from test_24_hostile_requests import Counted
 from upstream import Upstream
 from wire import Client
 
+SERVER = pytest.mark.row("4: TLS", "8: TLS server defaults", lacks="testssl.sh")
+CLIENT = pytest.mark.row("8: TLS client defaults", lacks="x509-limbo")
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 GET = b"GET /health HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n"
 RECORD, HANDSHAKE, HELLO = 0x16, b"\x16\x03\x01", 1
@@ -84,6 +86,7 @@ def get(sock, host=b"localhost"):
 
 # --- what the server takes ---
 
+@SERVER
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
 def test_old_versions(server, version):
@@ -92,6 +95,7 @@ def test_old_versions(server, version):
         connect(p, context(ssl.TLSVersion[version]))
 
 
+@SERVER
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_versions(server, version):
     p, _ = server
@@ -101,6 +105,7 @@ def test_versions(server, version):
         assert get(s) == b"HTTP/1.1 200 OK"
 
 
+@SERVER
 def test_ciphers(server):
     """Each cipher that this OpenSSL knows, one by one: AEAD with ephemeral keys, and nothing else."""
     p, _ = server
@@ -126,6 +131,7 @@ def s_client(p, *args, send=""):
     return done.stdout + done.stderr
 
 
+@SERVER
 @needs_openssl
 @pytest.mark.parametrize("groups, key", [("", "X25519, 253"), ("P-384:X25519:P-256", "X25519, 253"),
                                          ("P-256", "ECDH, prime256v1"), ("P-521", None), ("ffdhe2048", None)])
@@ -152,6 +158,7 @@ def talk(p, version, mark, send):
     return said + child.communicate(send, timeout=30)[0]
 
 
+@SERVER
 @needs_openssl
 def test_renegotiation(server):
     """The client asks for it: refused by an alert."""
@@ -159,12 +166,14 @@ def test_renegotiation(server):
     assert b"RENEGOTIATING" in said and b"no renegotiation" in said
 
 
+@SERVER
 @needs_openssl
 def test_no_early_data(server):
     """Tickets say that 0 bytes of early data are taken."""
     assert b"Max Early Data: 0" in talk(server[0], "-tls1_3", b"Max Early Data", b"Q\n")
 
 
+@SERVER
 @pytest.mark.parametrize("offered, chosen", [
     (["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"),
     (["spdy/3", "http/1.1"], "http/1.1"), (None, None), (["http/1.0"], ""), (["h3", "ftp"], "")])
@@ -181,6 +190,7 @@ def test_alpn(server, offered, chosen):
             assert get(s) == b"HTTP/1.1 200 OK"
 
 
+@SERVER
 @pytest.mark.parametrize("sni", ["localhost", "elsewhere.test", None])
 def test_names_do_not_matter(server, sni):
     """SNI unlike Host: neither is read for routing or authorization."""
@@ -224,6 +234,7 @@ BROKEN = {
 }
 
 
+@SERVER
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_handshakes(server, name):
     """Closed soon, counted once, with little taken in; others do not notice."""
@@ -238,6 +249,7 @@ def test_broken_handshakes(server, name):
     assert not up.requests
 
 
+@SERVER
 @pytest.mark.parametrize("record", [
     b"\x17\x03\x03\x00\x20" + b"\xa5" * 32, b"\x17\x03\x03\xff\xff" + b"\xa5" * 65535,
     b"\x16\x03\x03\x00\x04\x01\x00\x00\x00", b"\x14\x03\x03\x00\x01\x02", b"GET / HTTP/1.1\r\n\r\n"],
@@ -272,6 +284,7 @@ def within_an_hour():
         time.sleep(left + 1)
 
 
+@SERVER
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_any_worker_resumes(server, within_an_hour, version):
     """Tickets of one worker are good at the others; a reload makes new keys, and old tickets cost a whole handshake, no more."""
@@ -299,6 +312,7 @@ def test_any_worker_resumes(server, within_an_hour, version):
             assert s.session_reused
 
 
+@SERVER
 def test_a_secret_of_ones_own(tmp_path, within_an_hour):
     """TLS_TICKET_SECRET: two machines resume each other's sessions; with another secret they do not."""
     cert, key = rsa_pair(tmp_path)
@@ -341,6 +355,7 @@ def hello_of(listener):
     return ciphers, compressions, extensions
 
 
+@CLIENT
 def test_what_upstreams_are_offered():
     """TLS 1.2 and 1.3, AEAD with ephemeral keys, X25519 first, no compression, SNI."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -360,6 +375,7 @@ def test_what_upstreams_are_offered():
     assert b"localhost" in extensions[0]
 
 
+@CLIENT
 def test_verification_cannot_be_switched_off():
     """No setting, option or member of CONFIG_FILE does; the program has one call that sets the mode."""
     names = " ".join((ROOT / f).read_text() for f in
