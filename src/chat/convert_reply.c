@@ -8,6 +8,10 @@
 /* JSON values in an event or a body: each costs memory when looked at.  As in requests. */
 enum { VALUES_MAX = 2 * 1000 * 1000 };
 
+/* Short events are looked through in one pass, down to the members of a delta; of long ones only
+ * what is asked for. */
+enum { EAGER_BYTES_MAX = 2048, EAGER_LEVELS = 3 };
+
 static int on_event(void *ctx, const struct sse_event *ev);
 
 /* The decoder and the encoder begin with the first byte of the reply. */
@@ -59,6 +63,8 @@ static int read_document(struct convert *c, struct str text)
         return E_UPSTREAM_EVENT;
     c->temp = &c->scratch;
     json_edit_init(&c->doc, &c->scratch, text);
+    if (text.n <= EAGER_BYTES_MAX)
+        c->doc.eager = EAGER_LEVELS;
     return 0;
 }
 

@@ -115,18 +115,20 @@ static void block_end(struct convert *c, struct encoder *e)
     e->next_index++;
 }
 
+/* What most events of a stream are: written without looking at what never changes. */
 static void block_delta(struct convert *c, struct encoder *e, struct str type, struct str name,
                         struct text text)
 {
-    struct json_out o;
-    block_event(e, &o, S("content_block_delta"), e->next_index);
-    json_out_name(&o, S("delta"));
-    json_out_object(&o);
-    json_out_member_str(&o, S("type"), type);
-    json_out_member_text(&o, name, text);
-    json_out_object_end(&o);
-    json_out_object_end(&o);
-    emit_sse(c, S("content_block_delta"), e->json);
+    buf_add(c->out, S("event: content_block_delta\n"
+                      "data: {\"type\":\"content_block_delta\",\"index\":"));
+    buf_add_u64(c->out, e->next_index);
+    buf_add(c->out, S(",\"delta\":{\"type\":\""));
+    buf_add(c->out, type);
+    buf_add(c->out, S("\",\""));
+    buf_add(c->out, name);
+    buf_add(c->out, S("\":\""));
+    text_add(c->out, text);
+    buf_add(c->out, S("\"}}\n\n"));
 }
 
 static void write_input(struct json_out *o)

@@ -46,6 +46,8 @@ struct json_edit {
     unsigned eager; /* containers down to this depth are looked into by the first look, in one
                      * pass; for who reads the whole text.  0 after init */
     bool changed;
+    struct json_node *spare; /* allocated, not used */
+    unsigned spare_n;
 };
 
 void json_edit_init(struct json_edit *e, struct arena *a, struct str text);

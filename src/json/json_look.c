@@ -8,6 +8,8 @@
 #include "json_scan.h"
 #include "mem.h"
 
+enum { SMALL_DIGITS_MAX = 15 }; /* a double has them all */
+
 struct json_node *json_root(struct json_edit *e)
 {
     return e->root;
@@ -34,6 +36,11 @@ bool json_number(const struct json_node *n, double *ret_x)
 {
     if (n == NULL || n->type != JSON_NUMBER)
         return false;
+    uint64_t small;
+    if (n->raw.n <= SMALL_DIGITS_MAX && str_to_u64(n->raw, &small) == 0) {
+        *ret_x = (double)small;
+        return true;
+    }
     if (str_to_double(n->raw, ret_x) == 0)
         return true;
     char *text = mem_strndup(n->raw.p, n->raw.n); /* a very long one */

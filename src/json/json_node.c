@@ -10,6 +10,8 @@
  * read the text as often as it is deep. */
 enum { DEEP_FROM = 16 };
 
+enum { NODES_AT_ONCE = 8 };
+
 static enum json_type type_of(char c)
 {
     switch (c) {
@@ -41,7 +43,11 @@ static struct str span(const char *from, const char *to)
 
 struct json_node *json_node_new(struct json_edit *e, struct json_node *parent)
 {
-    struct json_node *n = arena_new(e->arena, struct json_node, 1);
+    if (e->spare_n == 0) {
+        e->spare_n = NODES_AT_ONCE;
+        e->spare = arena_new(e->arena, struct json_node, NODES_AT_ONCE);
+    }
+    struct json_node *n = &e->spare[--e->spare_n];
     n->parent = parent;
     n->depth = parent != NULL && parent->depth < UINT16_MAX ? (uint16_t)(parent->depth + 1) : 0;
     return n;

@@ -7,13 +7,6 @@
 #include "bytes16.h"
 #include "must.h"
 
-const char *json_skip_space(const char *p, const char *end)
-{
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
-    return p;
-}
-
 /* The quote at q is data when an odd number of backslashes stands before it.  Each
  * run of backslashes has one byte behind it, so all these looks back are linear. */
 static bool is_escaped(const char *begin, const char *q)
@@ -24,16 +17,35 @@ static bool is_escaped(const char *begin, const char *q)
     return ((q - p) & 1) != 0;
 }
 
+/* Most strings are names and other short words: memchr() would cost more than it finds. */
+static const char *find_quote(const char *p, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    if (end - p >= 16) {
+        bool near = bytes16_any(bytes16_load(p) == '"');
+        for (const char *to = p + 16; p < to && near; p += 8) {
+            uint64_t x;
+            memcpy(&x, p, sizeof(x));
+            x = le64toh(x) ^ (ones * '"');
+            uint64_t marks = (x - ones) & ~x & highs; /* the lowest one is exact */
+            if (marks != 0)
+                return p + __builtin_ctzll(marks) / 8;
+        }
+        p += near ? 0 : 16;
+    }
+    return p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
+}
+
 const char *json_skip_string(const char *p, const char *end)
 {
     must(p < end);
-    const char *begin = ++p;
+    const char *begin = ++p, *q = find_quote(p, end);
     for (;;) {
-        const char *q = p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
         must(q != NULL); /* the text was not validated */
         if (!is_escaped(begin, q))
             return q + 1;
         p = q + 1;
+        q = p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
     }
 }
 

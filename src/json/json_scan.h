@@ -14,7 +14,13 @@
 
 #include "str.h"
 
-const char *json_skip_space(const char *p, const char *end);
+static inline const char *json_skip_space(const char *p, const char *end)
+{
+    while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
 const char *json_skip_string(const char *p, const char *end); /* p is at the quote */
 const char *json_skip_value(const char *p, const char *end);
 

@@ -122,6 +122,16 @@ void json_write_inside(struct buf *out, struct str s)
 
 void json_write_str(struct buf *out, struct str s)
 {
+    if (json_skip_plain(s.p, s.p + s.n) == s.p + s.n) { /* as names are */
+        char *to = buf_reserve(out, s.n + 2);
+        if (to == NULL)
+            return;
+        to[0] = '"';
+        memcpy(to + 1, s.p, s.n);
+        to[s.n + 1] = '"';
+        buf_commit(out, s.n + 2);
+        return;
+    }
     buf_add_byte(out, '"');
     json_write_inside(out, s);
     buf_add_byte(out, '"');
