@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "client_keys.h"
 #include "config.h"
 #include "convert_command.h"
 #include "demo.h"
@@ -24,6 +25,18 @@
 
 extern char **environ;
 
+/* A copy of prefix and value; keys of clients as hashes, since nothing else is ever needed. */
+static char *take_value(struct str name, struct str prefix, struct str value)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, SIZE_MAX / 2);
+    text.wiped = true;
+    buf_add(&text, prefix);
+    if (!client_keys_is_setting(name) || !client_keys_seal_text(value, &text))
+        buf_add(&text, value);
+    return secret_strndup(buf_str(&text).p, buf_len(&text));
+}
+
 /* A copy of the environment; the process's own, which others can read in /proc, is wiped. */
 static char **take_environment(void)
 {
@@ -32,11 +45,11 @@ static char **take_environment(void)
         n++;
     char **copy = mem_alloc((n + 1) * sizeof(*copy));
     for (size_t i = 0; i < n; i++) {
-        size_t len = strlen(environ[i]);
-        copy[i] = secret_strndup(environ[i], len);
-        char *value = strchr(environ[i], '=');
-        if (value != NULL)
-            memset(value + 1, 0, len - (size_t)(value + 1 - environ[i]));
+        struct str line = str_of(environ[i]);
+        size_t equals = str_index(line, '='), from = equals < line.n ? equals + 1 : line.n;
+        copy[i] = take_value(str_slice(line, 0, equals), str_slice(line, 0, from),
+                             str_slice(line, from, line.n));
+        memset(environ[i] + from, 0, line.n - from);
     }
     copy[n] = NULL;
     return copy;
@@ -53,9 +66,10 @@ static struct config_option take_option(const struct config_option *option)
 {
     if (!config_is_secret(str_of(option->name)))
         return *option;
-    size_t n = strlen(option->value);
-    struct config_option taken = { option->name, secret_strndup(option->value, n) };
-    memset((char *)(uintptr_t)option->value, '*', n); /* a part of argv, which may be written */
+    struct str value = str_of(option->value);
+    struct config_option taken = { option->name, take_value(str_of(option->name), S(""), value) };
+    memset((char *)(uintptr_t)option->value, '*',
+           value.n); /* a part of argv, which may be written */
     return taken;
 }
 

@@ -89,36 +89,57 @@ static void add_hex(struct buf *out, const unsigned char *p)
         buf_addf(out, "%02x", p[i]);
 }
 
-static void forget_pairs(struct config *c)
+bool client_keys_is_setting(struct str name)
 {
     int rank;
+    return config_row_find(name, &rank) == CONFIG_proxy_api_keys;
+}
+
+/* Of a list with at least one key. */
+static void seal(struct str list, struct buf *out)
+{
+    unsigned char key[HASH_BYTES];
+    struct client_keys *k = hash_list(list, key);
+    buf_add(out, mark);
+    add_hex(out, key);
+    for (size_t i = 0; i < k->n; i++) {
+        buf_add_byte(out, i == 0 ? ':' : ',');
+        add_hex(out, k->hashes[i]);
+    }
+    client_keys_free(k);
+    explicit_bzero(key, sizeof(key));
+}
+
+bool client_keys_seal_text(struct str list, struct buf *out)
+{
+    struct str part, rest = list;
+    bool any = false;
+    while (!any && str_next(&rest, ',', &part))
+        any = str_trim(part).n > 0;
+    if (!any || str_starts(str_trim(list), mark))
+        return false;
+    seal(list, out);
+    return true;
+}
+
+static void forget_pairs(struct config *c)
+{
     for (size_t i = 0; i < c->pair_count; i++) {
         char *value = c->pairs[i].value;
-        if (config_row_find(str_of(c->pairs[i].name), &rank) == CONFIG_proxy_api_keys)
+        if (client_keys_is_setting(str_of(c->pairs[i].name)))
             explicit_bzero(value, strlen(value));
     }
 }
 
 void client_keys_seal(struct config *c)
 {
-    if (str_trim(c->proxy_api_keys).n == 0 || str_starts(c->proxy_api_keys, mark))
-        return;
-    unsigned char key[HASH_BYTES];
-    struct client_keys *k = hash_list(c->proxy_api_keys, key);
     struct buf text CLEANUP(buf_done), why CLEANUP(buf_done);
     buf_init(&text, SIZE_MAX / 2);
     text.wiped = true;
     buf_init(&why, 1024);
-    buf_add(&text, mark);
-    add_hex(&text, key);
-    for (size_t i = 0; i < k->n; i++) {
-        buf_add_byte(&text, i == 0 ? ':' : ',');
-        add_hex(&text, k->hashes[i]);
-    }
-    must(config_row_set(c, CONFIG_proxy_api_keys, buf_str(&text), &why) == 0);
-    forget_pairs(c);
-    client_keys_free(k);
-    explicit_bzero(key, sizeof(key));
+    if (client_keys_seal_text(c->proxy_api_keys, &text))
+        must(config_row_set(c, CONFIG_proxy_api_keys, buf_str(&text), &why) == 0);
+    forget_pairs(c); /* of other spellings and sources, too */
 }
 
 /* --- looking --- */

@@ -4,9 +4,10 @@
  *
  * Contract
  *   Sealing    client_keys_seal() replaces the setting's text by an HMAC-SHA256 of each key, under
- *              a key drawn at random each time, and wipes what the config held of them.  The
- *              supervisor does so before a worker gets the configuration: no worker ever has the
- *              keys themselves, but for those that clients present.
+ *              a key drawn at random each time, and wipes what the config held of them.  main.c
+ *              does so with environment and command line, the supervisor with what it loads:
+ *              after that no process has the keys themselves, but for those that clients present.
+ *              A sealed text is as good as the list wherever the setting is read.
  *   Looking    client_keys_has() takes a time that depends on the length of the key presented and
  *              on how many keys there are, and on nothing else.
  *   Ownership  new and free; in secret.h's pages.
@@ -24,7 +25,10 @@
 
 struct client_keys;
 
-void client_keys_seal(struct config *c); /* nothing is set or it is sealed: no change */
+void client_keys_seal(struct config *c);
+bool client_keys_is_setting(struct str name);
+/* False, and nothing is added: there is no key in the list, or it is sealed. */
+bool client_keys_seal_text(struct str list, struct buf *out);
 
 /* setting: as sealed, or the plain list.  NULL: it is empty, and no key is asked for. */
 struct client_keys *client_keys_new(struct str setting);

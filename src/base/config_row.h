@@ -1,6 +1,6 @@
 /*
  * config_row.h - the rows of config.def as a table, and the checks of one
- * value.  For config*.c only.
+ * value.  For config*.c and client_keys.c only.
  *
  * Contract
  *   Ownership  config_row_set() copies the text; the config owns the copy.

@@ -6,6 +6,7 @@ The rules stand in credential() once more, written from docs/adapters.md section
 import itertools
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -272,17 +273,27 @@ def memory_of(pid):
 
 
 @pytest.mark.row("8: keys at rest")
-def test_no_process_has_the_listed_keys(tmp_path):
-    """Goal: hashes only. The list comes from a file; nobody presents the key that is looked for."""
+@pytest.mark.parametrize("source", ["file", "environment", "option", "all, spelt differently"])
+def test_no_process_has_the_listed_keys(tmp_path, source):
+    """Goal: hashes only, from the start on and after a reload. Nobody presents the key."""
     up = Upstream()
-    (tmp_path / "env").write_text(f"PROXY_API_KEYS={KEY}-never-presented,{OTHER}\n")
+    keys = f"{KEY}-never-presented,{OTHER}"
+    file, env, option = (source in (s, "all, spelt differently")
+                         for s in ("file", "environment", "option"))
+    name = "proxy_api_keys" if source.startswith("all") else "PROXY_API_KEYS"
+    (tmp_path / "env").write_text(f"{name}={keys}\n" if file else "")
     with Proxy(ANTHROPIC_BASE_URL=up.url, OPENAI_BASE_URL=up.url, CORE_DUMPS="true",
-               env_file=tmp_path / "env") as p:
-        assert ask(p, OTHER).status == 200
-        try:
-            seen = [memory_of(pid) for pid in [*p.workers(), p.process.pid]]
-        except PermissionError:
-            pytest.skip("other processes' memory cannot be read here")
-        assert all(up.url.encode() in m for m in seen), "memory was not read"
-        assert [f"{KEY}-never".encode() in m for m in seen] == [False, False]
+               env_file=tmp_path / "env", env={name: keys} if env else {},
+               **({"PROXY_API_KEYS": keys} if option else {})) as p:
+        for _ in range(2):
+            assert ask(p, OTHER).status == 200
+            assert ask(p, "guess").status == 401
+            try:
+                seen = [memory_of(pid) for pid in [*p.workers(), p.process.pid]]
+            except PermissionError:
+                pytest.skip("other processes' memory cannot be read here")
+            assert all(up.url.encode() in m for m in seen), "memory was not read"
+            assert [f"{KEY}-never".encode() in m for m in seen] == [False, False]
+            p.kill(signal.SIGHUP)
+            p.wait_reload()
     up.close()
