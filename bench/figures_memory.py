@@ -1,5 +1,6 @@
 """Memory of a worker: idle, per open stream that is silent, per stream that is not read."""
 
+import http.client
 import socket
 import ssl
 import time
@@ -10,6 +11,7 @@ from figures_stream import open_streams, request_file
 from measure import Figure
 
 STREAMS, STALLED = 1000, 100
+LOG_LINES = 4000  # more than the ring holds
 SILENT, FLOOD = 0.0001, 0  # events per second
 MANY = {"HTTP_MAX_CONNECTIONS": 2000}
 
@@ -43,6 +45,16 @@ def settled(pid):
     return now
 
 
+def write_log(program, trust=None):
+    """Each page of the log's ring, 1 MiB a worker, has been used: it is no stream's."""
+    client = (http.client.HTTPSConnection("localhost", program.port, context=trust) if trust else
+              http.client.HTTPConnection("127.0.0.1", program.port))
+    for _ in range(LOG_LINES):
+        client.request("GET", "/no/such/path", headers={"user-agent": "x" * 200})
+        client.getresponse().read()
+    client.close()
+
+
 def grown(bench, pid, port, count, *more):
     """KiB of heap per stream that is open."""
     file = request_file(bench, request_body(2048, stream=True))
@@ -59,6 +71,7 @@ def grown(bench, pid, port, count, *more):
 def grown_tls(bench, program, count):
     request = request_file(bench, request_body(2048, stream=True)).read_bytes()
     trust = ssl.create_default_context(cafile=bench.certificate()[0])
+    write_log(program, trust)
     before, clients = settled(program.worker), []
     for _ in range(count):
         s = trust.wrap_socket(socket.create_connection(("127.0.0.1", program.port)),
@@ -76,6 +89,7 @@ def grown_tls(bench, program, count):
 def per_stream(bench):
     up = bench.talk("upstream", 0, "messages", SILENT, -1)
     own = bench.cc_proxy(up.port, **MANY)
+    write_log(own)
     value = grown(bench, own.worker, own.port, STREAMS)
     yield Figure("Idle stream, passed through", value, "KiB", 4)
     cert, key = bench.certificate()
@@ -88,6 +102,7 @@ def per_stream(bench):
         yield Figure(f"  the same, clear: {name}", value, "KiB")
     chat = bench.talk("upstream", 0, "chat", SILENT, -1)
     own = bench.cc_proxy(chat.port, ANTHROPIC_PROTOCOLS="chat", **MANY)
+    write_log(own)
     value = grown(bench, own.worker, own.port, STREAMS)
     yield Figure("Idle stream, Chat → Messages", value, "KiB", 8)
 

@@ -4,7 +4,6 @@
 #include "pool_internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "err.h"
 #include "must.h"
@@ -174,10 +173,6 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
     c->conn = conn;
     conn_limit_reads(conn, POOL_READ_BYTES);
     c->serial = ++c->pool->serial;
-    struct str remote = str_slice(conn_remote(conn), 0, sizeof(c->remote));
-    c->remote_n = remote.n;
-    if (remote.n > 0)
-        memcpy(c->remote, remote.p, remote.n);
 
     o->shares = o->settings.tls ? str_eq(conn_alpn(conn), S("h2")) : o->settings.prior_h2;
     c->ops = o->shares ? &client_h2 : &client_h1;

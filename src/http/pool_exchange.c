@@ -131,8 +131,10 @@ void exchange_fail_reason(struct exchange *x, int err, struct str reason, bool u
         memcpy(f->reason, reason.p, reason.n);
     if (x->conn) {
         f->major = x->conn->ops->major;
-        f->remote_n = x->conn->remote_n;
-        memcpy(f->remote, x->conn->remote, f->remote_n);
+        struct str remote = str_slice(exchange_remote(x), 0, sizeof(f->remote));
+        f->remote_n = remote.n;
+        if (remote.n > 0)
+            memcpy(f->remote, remote.p, remote.n);
     }
     leave(x);
     x->failure = f;
@@ -223,8 +225,8 @@ void exchange_widen(struct exchange *x)
 
 struct str exchange_remote(const struct exchange *x)
 {
-    if (x->conn)
-        return (struct str){ x->conn->remote, x->conn->remote_n };
+    if (x->conn && x->conn->conn)
+        return conn_remote(x->conn->conn);
     if (x->failure)
         return (struct str){ x->failure->remote, x->failure->remote_n };
     return (struct str){ 0 };

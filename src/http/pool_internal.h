@@ -104,8 +104,6 @@ struct pool_conn {
     uint64_t bytes_given; /* to conn_write() */
     uint64_t bytes_read;
     bool used; /* it has had an exchange, or has been idle for a while */
-    size_t remote_n;
-    char remote[POOL_REMOTE_BYTES];
 };
 
 struct origin {
