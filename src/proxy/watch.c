@@ -343,6 +343,10 @@ static void read_sequence(struct watch *w, struct str raw)
 /* Messages and responses.  What follows the end is ignored, but for its number. */
 static void typed_event(struct watch *w, struct str name, struct str data)
 {
+    /* what a stream is mostly made of, as it is mostly written */
+    if (w->protocol == PROTOCOL_MESSAGES && !str_eq(name, S("error")) &&
+        str_starts(data, S("{\"type\":\"content_block_delta\",")))
+        return;
     struct head head = read_head(w, data);
     read_sequence(w, head.sequence);
     if (is_over(w))

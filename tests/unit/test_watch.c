@@ -171,6 +171,13 @@ static void error_events(void **state)
                 "data: [DONE]\n\n"),
               WATCH_FAILED);
     check_end(PROTOCOL_CHAT, S(C_CHUNK("{}", "\"insufficient_system_resource\"")), WATCH_FAILED);
+    /* the name of an error is more than what the data says, other names are less */
+    check_end(PROTOCOL_MESSAGES,
+              S("event: error\ndata: {\"type\":\"content_block_delta\",\"index\":0}\n\n"),
+              WATCH_FAILED);
+    check_end(PROTOCOL_MESSAGES,
+              S("event: message_stop\ndata: {\"type\":\"content_block_delta\",\"index\":0}\n\n"),
+              WATCH_OPEN);
     check_end(PROTOCOL_CHAT, S("data: {\"error\":null,\"choices\":[]}\n\n"), WATCH_OPEN);
     check_end(PROTOCOL_CHAT, S(C_CHUNK("{\"error\":{\"a\":1}}", "null")), WATCH_OPEN);
     check_end(PROTOCOL_RESPONSES, S("data: {\"error\":null,\"response\":{}}\n\n"), WATCH_OPEN);
