@@ -29,6 +29,7 @@ enum {
     CLOSING_POLL_MS = 10, /* at first; no event tells that a short queue is written */
     DRAIN_GRACE_MS = 1000,
     HURRY_MS = 1000,
+    ROOM_LOOKS = 64,
 };
 
 /* --- conns --- */
@@ -289,6 +290,41 @@ static void on_end(void *ctx, int err)
 
 static const struct conn_handler conn_callbacks = { on_open, on_read, on_drain, on_end };
 
+static void retire(struct server_conn *c)
+{
+    if (c->state == SERVER_CONN_OPENING)
+        server_conn_drop(c, false);
+    else if (c->state == SERVER_CONN_SERVING)
+        c->version->retire(c);
+}
+
+bool server_is_full(const struct server *s)
+{
+    return s->conns_len >= (size_t)s->limits->conns_max;
+}
+
+static bool waits_for_request(struct server_conn *c)
+{
+    if (c->state != SERVER_CONN_SERVING || !c->asked || c->version->is_open(c))
+        return false;
+    return c->version != &server_h2_version || c->h2.goaway_ns == 0; /* else it is on its way out */
+}
+
+/* One that merely waits for its next request leaves, so that others need not wait for 75 s.  Looks
+ * at a few conns only, at others the next time. */
+static void make_room(struct server *s)
+{
+    for (int i = 0; i < ROOM_LOOKS; i++) {
+        struct server_conn *c = list_first(&s->conns, struct server_conn, link);
+        list_remove(&c->link);
+        list_append(&s->conns, &c->link);
+        if (waits_for_request(c)) {
+            retire(c);
+            return;
+        }
+    }
+}
+
 /* False: its address has as many conns as it may have. */
 static bool take_address(struct server *s, int fd, struct address_count **ret_count)
 {
@@ -329,8 +365,10 @@ static void accept_conn(struct server *s, int fd, struct address_count *address)
     timeout_set(s->loop, &c->timer, s->limits->header_ns);
     c->conn = conn_new(s->loop, fd, ssl, &conn_callbacks, c);
     conn_end_early(c->conn);
-    if (s->conns_len >= (size_t)s->limits->conns_max)
+    if (server_is_full(s)) {
         listener_pause(s->listener);
+        make_room(s);
+    }
 }
 
 static void on_accept(void *ctx, int fd)
@@ -344,14 +382,6 @@ static void on_accept(void *ctx, int fd)
 }
 
 /* --- the server --- */
-
-static void retire(struct server_conn *c)
-{
-    if (c->state == SERVER_CONN_OPENING)
-        server_conn_drop(c, false);
-    else if (c->state == SERVER_CONN_SERVING)
-        c->version->retire(c);
-}
 
 static void retire_all(void *ctx)
 {

@@ -59,7 +59,9 @@ struct server_limits {
     int64_t write_ns;      /* queued bytes that the client does not read: 60 s */
     int64_t body_grace_ns; /* request body: at least body_bytes_per_s after this */
     int64_t body_bytes_per_s;
-    int conns_max;             /* accepting pauses above */
+    /* Accepting pauses at so many; one that merely waits for its next request is closed then, and
+     * HTTP/1 replies say `connection: close`. */
+    int conns_max;
     int conns_per_address_max; /* address.h; further ones are closed; 0: no limit */
 };
 

@@ -333,7 +333,7 @@ static void reply_head(struct server_stream *s, int status, const struct http_he
     int64_t framing = body_bytes;
     struct buf out;
 
-    if (h->request == SERVER_H1_BODY || c->server->draining)
+    if (h->request == SERVER_H1_BODY || c->server->draining || server_is_full(c->server))
         h->close_after = true;
     h->framing = SERVER_H1_LENGTH;
     if (body_bytes < 0 && s->no_body) {

@@ -175,6 +175,7 @@ struct server {
 
 void server_conn_write(struct server_conn *c, struct str bytes);
 void server_conn_write_buf(struct server_conn *c, struct buf *bytes); /* as conn_write_buf() */
+bool server_is_full(const struct server *s);                          /* it has conns_max conns */
 void server_conn_run_later(struct server_conn *c);
 /* The timer, at most at due_ns.  Never moves it to later. */
 void server_conn_arm(struct server_conn *c, int64_t due_ns);

@@ -195,12 +195,16 @@ def test_connections_of_one_address(tmp_path):
 
 @pytest.mark.row("4: connection floods")
 def test_connections_in_all(tmp_path):
-    """MAX_CLIENTS: limit + 1 is not refused but waits, and is served when a place is free; the admin listener is not concerned."""
+    """MAX_CLIENTS: limit + 1 is not refused but waits, and is served when one of the others has its reply, which says that the connection ends."""
     up = Upstream()
+    held = []
+    up.script = lambda conn, request: (held.append(conn), conn.sock.settimeout(30))
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
                MAX_CLIENTS=20) as p:
-        full = [connect(p.claude_port) for _ in range(20)]
-        assert [asks(s) for s in full] == [OK] * 20
+        busy = [Client(p.claude_port) for _ in range(20)]
+        for c in busy:
+            c.send_request("POST", "/v1/messages", KEY, padded(50))
+        until(lambda: len(held) == 20)
         late = [connect(p.claude_port) for _ in range(10)]
         for s in late:
             s.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -208,13 +212,43 @@ def test_connections_in_all(tmp_path):
         with pytest.raises(TimeoutError):
             late[0].recv(1)
         assert until(lambda: p.metrics()["ccproxy_client_connections"]) >= 20
-        assert [asks(s) for s in full] == [OK] * 20
-        for s in full[:10]:
-            s.close()
+        for conn in held:
+            conn.reply(body=b"{}")
+        replies = [c.head() for c in busy]
+        assert [r.status for r in replies] == [200] * 20
+        assert replies[0].h("connection") == "close" or replies[1].h("connection") == "close"
         for s in late:
             s.settimeout(20)
             assert s.recv(65536).startswith(OK)
-        for s in full + late:
+            s.close()
+        for c in busy:
+            c.close()
+    up.close()
+
+
+@pytest.mark.row("4: connection floods")
+def test_idle_connections_make_room(tmp_path):
+    """At MAX_CLIENTS those that merely wait for their next request leave; streams do not."""
+    up = Upstream()
+    up.script = lambda conn, request: (conn.stream_head(), conn.sock.settimeout(30))
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", ADMIN_LISTEN=f"unix:{tmp_path}/admin",
+               MAX_CLIENTS=20) as p:
+        streams = [Client(p.claude_port) for _ in range(5)]
+        for c in streams:
+            c.send_request("POST", "/v1/messages", KEY, b'{"model":"m","stream":true,"messages":[]}')
+            assert c.head().status == 200
+        idle = [connect(p.claude_port) for _ in range(14)]
+        assert [asks(s) for s in idle] == [OK] * 14
+        for _ in range(30):  # each takes the place of one before
+            new = connect(p.claude_port)
+            assert asks(new) == OK
+            idle.append(new)
+        for conn in up.conns:
+            conn.chunk(b'event: ping\ndata: {"type":"ping"}\n\n')
+        for c in streams:
+            c.until(b'ping"}\n\n')
+            c.close()
+        for s in idle:
             s.close()
     up.close()
 
