@@ -168,6 +168,13 @@ static int run_serve(const struct options *o)
     return e < 0 ? 1 : supervisor_run(&settings);
 }
 
+static void print(const struct buf *text, FILE *to)
+{
+    struct str s = buf_str(text);
+    if (s.p != NULL)
+        fwrite(s.p, 1, s.n, to);
+}
+
 static int run_check(const struct options *o)
 {
     static struct sources sources; /* its environment lives as long as the process */
@@ -183,9 +190,8 @@ static int run_check(const struct options *o)
         config_print(&config, &text);
     if (sources_print(&config, o->route, &text, &error) < 0)
         return fail(&error, 2);
-    fwrite(buf_str(&text).p, 1, buf_len(&text), stdout);
-    if (buf_len(&config.warnings) > 0)
-        fwrite(buf_str(&config.warnings).p, 1, buf_len(&config.warnings), stderr);
+    print(&text, stdout);
+    print(&config.warnings, stderr);
     if (o->route == NULL)
         puts("configuration ok");
     buf_done(&text);

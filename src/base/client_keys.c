@@ -153,6 +153,7 @@ static bool read_hex(struct str s, unsigned char ret[HASH_BYTES])
 {
     if (s.n != HEX_BYTES)
         return false;
+    must(s.p != NULL);
     for (size_t i = 0; i < HASH_BYTES; i++) {
         int high = digit(s.p[2 * i]), low = digit(s.p[2 * i + 1]);
         if (high < 0 || low < 0)
@@ -183,6 +184,7 @@ struct client_keys *client_keys_new(struct str setting)
     setting = str_trim(setting);
     if (setting.n == 0)
         return NULL;
+    must(setting.p != NULL);
     if (str_starts(setting, mark))
         return unseal(str_slice(setting, mark.n, setting.n));
     struct client_keys *k = hash_list(setting, key);
