@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them.  The builds themselves are CMake's.
 .DEFAULT_GOAL := build
-.PHONY: help build run test asan fuzz coverage valgrind bench lint fmt sbom reproducible scorecard install clean
+.PHONY: help build run test asan fuzz coverage valgrind msan bench lint fmt sbom reproducible scorecard install clean
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -42,6 +42,10 @@ coverage: ## line coverage of parsers and converters, by unit tests and fuzz see
 valgrind: ## one end-to-end run under memcheck; some minutes
 	@tools/setup lint
 	@tools/valgrind
+
+msan: ## parsers without libraries under MemorySanitizer: unit tests and fuzz seeds
+	@tools/setup lint
+	@tools/msan
 
 bench: build ## speed, memory and latency next to nginx, HAProxy, nghttpx: a table, build/bench.json
 	@cmake --build build/release --target bench_traffic

@@ -15,9 +15,12 @@ endfunction()
 option(CCP_ZERO_REGISTERS "functions wipe the registers that they used" OFF)
 
 function(add_hardening target)
-  foreach(flag -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero)
+  foreach(flag -fstack-protector-strong -fstack-clash-protection)
     add_flag_if_known(${target} ${flag})
   endforeach()
+  if(NOT CCP_SANITIZE MATCHES "memory") # there, a variable that nobody set is to be found
+    add_flag_if_known(${target} -ftrivial-auto-var-init=zero)
+  endif()
   if(CCP_ZERO_REGISTERS)
     add_flag_if_known(${target} -fzero-call-used-regs=used-gpr)
   endif()
