@@ -34,6 +34,8 @@ function(add_hardening target)
   endif()
   # Not -fPIC, which code for shared libraries needs and pays for.
   target_compile_options(${target} INTERFACE -fPIE)
+  # Library functions are called through the table that -z now fills, without a stub in between.
+  add_flag_if_known(${target} -fno-plt)
   # No path of the machine that builds: neither in messages nor in debug information.
   target_compile_options(${target} INTERFACE
     -ffile-prefix-map=${CMAKE_BINARY_DIR}=. -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)

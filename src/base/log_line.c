@@ -240,11 +240,12 @@ static void json_head(const struct log_line *l, struct buf *out)
     buf_commit(out, (size_t)(to - begin));
 }
 
-/* Most texts need no escapes. */
+/* Most texts need no escapes, and most numbers are whole ones. */
 static void json_field(const struct log_field *f, struct buf *out)
 {
-    bool text = f->type == LOG_FIELD_STR;
-    char *begin = buf_reserve(out, f->name.n + sizeof(",\"\":\"\"") + (text ? f->text.n : 0));
+    bool text = f->type == LOG_FIELD_STR, whole = f->type == LOG_FIELD_INT && f->number >= 0;
+    size_t room = f->name.n + sizeof(",\"\":\"\"") + (text ? f->text.n : STR_U64_MAX);
+    char *begin = buf_reserve(out, room);
     if (begin == NULL)
         return;
     char *to = put(begin, S(",\"")); /* the name is a literal of ours */
@@ -256,11 +257,14 @@ static void json_field(const struct log_field *f, struct buf *out)
         if (f->text.n > 0)
             to = put(to, f->text);
         *to++ = '"';
+    } else if (whole) {
+        char digits[STR_U64_MAX];
+        to = put(to, str_u64((uint64_t)f->number, digits));
     }
     buf_commit(out, (size_t)(to - begin));
     if (text && !plain)
         add_quoted(f->text, out);
-    else if (!text)
+    else if (!text && !whole)
         add_plain(f, out);
 }
 

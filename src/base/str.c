@@ -118,11 +118,17 @@ bool str_glob(struct str pattern, struct str s)
 
 struct str str_u64(uint64_t n, char digits[STR_U64_MAX])
 {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     size_t i = STR_U64_MAX;
-    do {
-        digits[--i] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
+    for (; n >= 10; n /= 100) {
+        i -= 2;
+        memcpy(digits + i, pairs + n % 100 * 2, 2);
+    }
+    if (n > 0 || i == STR_U64_MAX)
+        digits[--i] = (char)('0' + n);
     return (struct str){ digits + i, STR_U64_MAX - i };
 }
 

@@ -1,11 +1,24 @@
 #include "h1.h"
 
+#include <string.h>
+
+static char *put(char *to, struct str s)
+{
+    if (s.n > 0)
+        memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
 static void write_field(struct buf *out, struct str name, struct str value)
 {
-    buf_add(out, name);
-    buf_add(out, S(": "));
-    buf_add(out, value);
-    buf_add(out, S("\r\n"));
+    char *begin = buf_reserve(out, name.n + value.n + 4), *to = begin;
+    if (begin == NULL)
+        return;
+    to = put(to, name);
+    to = put(to, S(": "));
+    to = put(to, value);
+    to = put(to, S("\r\n"));
+    buf_commit(out, (size_t)(to - begin));
 }
 
 /* Framing and the connection are the codec's to say. */

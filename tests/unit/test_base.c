@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "arena.h"
 #include "buf.h"
@@ -268,9 +269,24 @@ static void arena_objects_stand_apart(void **state)
     }
 }
 
+/* Goal: every length of number, and zeros wherever they stand, as printf() has them. */
+static void numbers_are_written(void **state)
+{
+    (void)state;
+    for (uint64_t power = 1, i = 0; i < 20; i++, power *= 10)
+        for (uint64_t digit = 0; digit < 12; digit++)
+            for (uint64_t below = 0; below < 2; below++) {
+                uint64_t n = power * digit - below;
+                char digits[STR_U64_MAX], want[24];
+                int length = snprintf(want, sizeof(want), "%llu", (unsigned long long)n);
+                assert_str(str_u64(n, digits), ((struct str){ want, (size_t)length }));
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_written),
         cmocka_unit_test(glob_matches_like_a_shell),
         cmocka_unit_test(numbers_are_whole_and_bounded),
         cmocka_unit_test(hashes_are_sha256),
