@@ -180,7 +180,7 @@ static void on_connected(void *ctx, int err, struct conn *conn, struct str reaso
         list_append(&o->shared, &c->shared);
     pool_give_back(c);
     if (o->named)
-        pool_watch_names(c->pool);
+        pool_watch_name(o);
     c->ops->open(c);
     pool_serve(c->pool); /* now, so that it counts as new for a fresh exchange */
     close_surplus(o);

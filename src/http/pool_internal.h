@@ -216,8 +216,8 @@ void pool_lose(struct pool_conn *c, int err, const char *cause, bool retry);
 
 /* --- pool_names.c --- */
 
-void pool_on_names_timer(void *ctx);   /* the pool's names_timer */
-void pool_watch_names(struct pool *p); /* there is a new conn, whose address may change */
+void pool_on_names_timer(void *ctx);    /* the pool's names_timer */
+void pool_watch_name(struct origin *o); /* it has a new conn, whose address may change */
 
 /* --- pool_exchange.c --- */
 

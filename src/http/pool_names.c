@@ -46,6 +46,12 @@ static uint16_t port_reached(const struct origin *o)
     return direct ? o->settings.port : o->settings.proxy_port;
 }
 
+static void arm(struct pool *p)
+{
+    if (!timeout_armed(&p->names_timer))
+        timeout_set(p->loop, &p->names_timer, LOOK_MS * NS_PER_MS);
+}
+
 void pool_on_names_timer(void *ctx)
 {
     struct pool *p = ctx;
@@ -63,12 +69,12 @@ void pool_on_names_timer(void *ctx)
             continue;
         if (o->query == NULL)
             o->query = dns_find(p->dns, o->reached, port_reached(o), on_found, o);
-        pool_watch_names(p);
+        arm(p);
     }
 }
 
-void pool_watch_names(struct pool *p)
+void pool_watch_name(struct origin *o)
 {
-    if (!timeout_armed(&p->names_timer))
-        timeout_set(p->loop, &p->names_timer, LOOK_MS * NS_PER_MS);
+    o->looked_up_ns = 0; /* it may have been under way to an address that has gone since */
+    arm(o->pool);
 }
