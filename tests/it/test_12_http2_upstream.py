@@ -136,7 +136,8 @@ def test_always_refused_is_502(front):
     assert len(up.requests) == 2
 
 
-@pytest.mark.row("5: 429/529/503 storm", lacks="circuit and jitter: with several upstreams for a model")
+@pytest.mark.row("5: 429/529/503 storm", lacks="circuit and jitter: several upstreams for a model")
+@pytest.mark.row("5: retry duplication")
 def test_retries_have_a_budget(certificates, tmp_path):
     """429/529/503 storm, "at 100 % errors upstream sees <= 1.1x offered load": the upstream refuses every stream."""
     up = Http2Upstream(certificates.pair)

@@ -170,6 +170,7 @@ def test_workers_are_in_the_sandbox(sim, mode):
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers need what the sandbox forbids")
+@pytest.mark.row("8: sandbox")
 def test_the_simulator_is_in_the_sandbox(sim, tmp_path):
     """Alone and as the supervisor's; it serves, TLS too, with nothing to read or to connect to."""
     with Proxy("--simulator", cwd=tmp_path) as p:

@@ -161,6 +161,7 @@ def refused(p):
         c.reset()
 
 
+@pytest.mark.row("8: sanitizers", lacks="MSan; the analysers: make lint")
 def test_no_error_and_no_leak(served):
     over_http1(served)
     over_http2(served)
