@@ -72,7 +72,6 @@ def ask(p, model="m", timeout=20):
         return c.request("POST", "/v1/messages", KEY, b'{"model":"%s","messages":[]}' % model.encode())
 
 
-@pytest.mark.row("5: DNS change")
 def test_changed_address(names, record_property):
     """DNS change: used at most TTL + 1 s later for new requests though old conns are always busy; what is open on the old address goes on to its end, then its conn closes."""
     old = Upstream()
@@ -114,7 +113,6 @@ def test_changed_address(names, record_property):
     new.close()
 
 
-@pytest.mark.row("5: DNS change")
 def test_failure_keeps_the_last_good_answer(names):
     """NXDOMAIN or SERVFAIL: the last good address serves for DNS_STALE_SECONDS, then 502; once the name is back all is well."""
     up = Upstream()
@@ -135,7 +133,6 @@ def test_failure_keeps_the_last_good_answer(names):
     up.close()
 
 
-@pytest.mark.row("5: DNS change")
 def test_no_answer_ever_is_502(names):
     up = Upstream()
     names.set(moving="fail")
@@ -145,7 +142,6 @@ def test_no_answer_ever_is_502(names):
     up.close()
 
 
-@pytest.mark.row("5: DNS change")
 def test_a_stalled_resolver_stops_nobody_else(names):
     """Twelve names stall, each with three requests: one look-up for each name; others are served, names that are new included; the stalled ones are 502 after HTTP_CONNECT_TIMEOUT; the end does not wait."""
     up = Upstream()
@@ -174,7 +170,6 @@ def test_a_stalled_resolver_stops_nobody_else(names):
     up.close()
 
 
-@pytest.mark.row("5: DNS change")
 def test_a_stalled_refresh_serves_the_last_good_answer(names):
     """Slow DNS of a name that is known: the old address serves after half a second at most, then at once."""
     up = Upstream()

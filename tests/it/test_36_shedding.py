@@ -70,7 +70,6 @@ def post_chunked(p, body):
 @pytest.mark.row("5: memory limit", lacks="a failing malloc")
 @pytest.mark.parametrize("how", [post, post_chunked], ids=["content-length", "chunks"])
 @pytest.mark.parametrize("over", [-1, 0, 1])
-@pytest.mark.row("5: memory limit")
 def test_budget(stand, how, over):
     """MAX_BUFFERED_BYTES: limit - 1, limit, limit + 1 while another body is held; 503 with retry-after and a reason, and all is well when that body has gone."""
     p, up = stand
@@ -95,7 +94,6 @@ def test_budget(stand, how, over):
 
 
 @pytest.mark.row("5: memory limit")
-@pytest.mark.row("5: memory limit")
 def test_budget_counts_what_is_decoded(stand):
     """A body of 200 bytes that is 60,000 long decoded."""
     p, up = stand
@@ -107,7 +105,6 @@ def test_budget_counts_what_is_decoded(stand):
     assert post(p, gzip.compress(padded(45_000)), {"content-encoding": "gzip"}).status == 200
 
 
-@pytest.mark.row("5: memory limit")
 @pytest.mark.row("5: memory limit")
 def test_budget_leaves_streams_alone(stand):
     """Shed, not die: over the budget an open stream goes on, and what needs no body is served."""
@@ -127,7 +124,6 @@ def test_budget_leaves_streams_alone(stand):
         assert until(lambda: post(p, padded(50)).status == 200)
 
 
-@pytest.mark.row("5: memory limit")
 @pytest.mark.row("5: memory limit")
 def test_budget_is_given_back_however_a_request_ends(stand):
     """Refused, cut short, malformed, abandoned, answered: nothing stays counted."""

@@ -75,6 +75,7 @@ def open_at_once(proxy, count, trust):
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
 @pytest.mark.parametrize("what", LIMITS_KIB)
+@pytest.mark.row("7: memory of an idle stream")
 def test_memory_of_an_idle_stream(what, certificates):
     up, more, trust = upstream(), {}, None
     if what == "TLS to the client":
