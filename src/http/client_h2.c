@@ -61,6 +61,7 @@ static void pull(struct pool_conn *c)
     while (conn_queued(c->conn) <= CONN_HIGH_BYTES) {
         struct buf out;
         buf_init(&out, 2 * (size_t)PULL_BYTES + POOL_HEAD_BYTES);
+        out.wiped = true; /* HEADERS have a key; HPACK hides nothing */
         h2_pull(c->h2->codec, &out, PULL_BYTES);
         must(!out.overflow);
         size_t n = buf_len(&out);

@@ -92,11 +92,11 @@ struct request {
     uint64_t bytes_out;
     int64_t first_byte_ns; /* 0: none yet */
     struct timeout tick;
-    int err;              /* the first error; 0 */
+    int err;               /* the first error; 0 */
     int64_t retry_after_s; /* for the client, when it is refused for a time */
-    enum refusal refusal; /* why the client was refused, if it was */
-    struct str err_text;  /* detail for the client and the log; may be empty */
-    const char *ended;    /* how: "complete", "client_gone", ... for the log */
+    enum refusal refusal;  /* why the client was refused, if it was */
+    struct str err_text;   /* detail for the client and the log; may be empty */
+    const char *ended;     /* how: "complete", "client_gone", ... for the log */
     int64_t begin_ns;
 };
 
