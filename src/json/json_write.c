@@ -122,6 +122,10 @@ void json_write_inside(struct buf *out, struct str s)
 
 void json_write_str(struct buf *out, struct str s)
 {
+    if (s.n == 0) { /* which may have no place */
+        buf_add(out, S("\"\""));
+        return;
+    }
     if (json_skip_plain(s.p, s.p + s.n) == s.p + s.n) { /* as names are */
         char *to = buf_reserve(out, s.n + 2);
         if (to == NULL)

@@ -247,6 +247,7 @@ static void strings_are_escaped(void **state)
     (void)state;
     struct arena a;
     arena_init(&a, 1 << 20);
+    assert_str(json_quote(&a, (struct str){ NULL, 0 }), S("\"\"")); /* no place */
     assert_str(json_quote(&a, S("")), S("\"\""));
     assert_str(json_quote(&a, S("a/b\x7f \"q\" \\")), S("\"a/b\x7f \\\"q\\\" \\\\\""));
     assert_str(json_quote(&a, S("\b\f\n\r\t\0\x1f")), S("\"\\b\\f\\n\\r\\t\\u0000\\u001f\""));
