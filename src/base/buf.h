@@ -43,7 +43,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct str buf_str(const struct buf *b)
 {
-    return (struct str){ b->p != NULL ? b->p + b->from : NULL, b->to - b->from };
+    return (struct str){ str_place(b->p, b->from), b->to - b->from };
 }
 
 /* buf_add() and buf_reserve() when there is no room. */
