@@ -37,7 +37,7 @@ static inline struct str str_of(const char *cstr)
 
 /* p + n; no place stays none, as C has no sum of it.  The analyser does not look inside: it
  * would take a text that has bytes for one that may have no place. */
-#ifdef __clang_analyzer__
+#if defined(__clang_analyzer__) || defined(CCP_ANALYSIS) /* tools/analyze */
 const char *str_place(const char *p, size_t n);
 #else
 static inline const char *str_place(const char *p, size_t n)

@@ -92,7 +92,8 @@ static int decode_format(struct convert *c, struct json_node *n, struct str path
 static int decode_output_config(struct convert *c)
 {
     struct json_node *config = params_node(c, CHAT_PARAM_OUTPUT_CONFIG);
-    struct json_node *old_format = params_node(c, CHAT_PARAM_OUTPUT_FORMAT), *effort, *format;
+    struct json_node *old_format = params_node(c, CHAT_PARAM_OUTPUT_FORMAT);
+    struct json_node *effort = NULL, *format = NULL;
     int r = member_need(c, config, S("effort"), JSON_STRING, S("output_config"), &effort);
     if (r == 0)
         r = member_need(c, config, S("format"), JSON_OBJECT, S("output_config"), &format);
