@@ -11,7 +11,6 @@
 #include "handover.h"
 #include "log.h"
 #include "mem.h"
-#include "spawn.h"
 
 enum { LEAVE_GRACE_S = 5 };
 
@@ -87,8 +86,9 @@ static struct child *child_new(struct children *cs, const struct config *config,
     return c;
 }
 
-int children_start(struct children *cs, const struct config *config, const struct sockets *sockets,
-                   int index, int generation)
+int children_start(struct children *cs, const struct spawn_program *program,
+                   const struct config *config, const struct sockets *sockets, int index,
+                   int generation)
 {
     int fds[SPAWN_FDS_MAX], pipe_fds[2], slot = free_slot(cs);
     int settings_fd = handover_config(config);
@@ -109,8 +109,8 @@ int children_start(struct children *cs, const struct config *config, const struc
     n += handover_listeners(sockets, config, index, fds + n, &ports);
     buf_add_byte(&ports, '\0');
     snprintf(slot_text, sizeof(slot_text), "%d", slot);
-    char *args[] = { (char *)(uintptr_t)cs->binary, "worker", slot_text, ports.p, NULL };
-    int e = spawn(cs->loop, &c->process, args, fds, n, cs->environment, on_exit_);
+    char *args[] = { (char *)(uintptr_t)program->path, "worker", slot_text, ports.p, NULL };
+    int e = spawn(cs->loop, &c->process, program, args, fds, n, cs->environment, on_exit_);
     uv_poll_init(cs->loop, &c->ready_poll, c->ready_fd);
     uv_poll_start(&c->ready_poll, UV_READABLE | UV_DISCONNECT, on_ready);
     close(pipe_fds[1]);

@@ -22,6 +22,7 @@
 #include "list.h"
 #include "must.h"
 #include "sockets.h"
+#include "spawn.h"
 
 /* A worker process.
  *
@@ -48,7 +49,6 @@ struct child {
 
 struct children {
     uv_loop_t *loop;
-    const char *binary;
     char *const *environment;
     struct list list;
     bool slot_used[COUNTERS_SLOTS_MAX];
@@ -60,8 +60,9 @@ struct children {
 };
 
 /* Worker `index` of a generation; -errno when it could not be started. */
-int children_start(struct children *cs, const struct config *config, const struct sockets *sockets,
-                   int index, int generation) MUST_CHECK;
+int children_start(struct children *cs, const struct spawn_program *program,
+                   const struct config *config, const struct sockets *sockets, int index,
+                   int generation) MUST_CHECK;
 /* Signals those of the generations first to last, which from now on are to go. */
 void children_leave(struct children *cs, int signal, int first, int last);
 void children_check(struct children *cs);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +78,7 @@ int handover_worker_main(const char *slot, const char *ports)
     if (read_config(config) < 0)
         return 2;
     privilege_core_files(config->core_dumps);
+    prctl(PR_SET_NAME, program_invocation_short_name); /* an fd's number, started from one */
     sockets_log_settings(config);
     *w = (struct worker_settings){ .config = config,
                                    .counters_fd = FD_COUNTERS,

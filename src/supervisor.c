@@ -43,6 +43,7 @@ struct supervisor {
     struct loop loop;
     struct config config;  /* of the serving generation */
     struct config pending; /* of the one being started */
+    struct spawn_program program, pending_program;
     struct sockets sockets, old_sockets;
     struct children children;
     int generation; /* newest */
@@ -213,6 +214,8 @@ static void generation_serves(struct supervisor *s)
         log_write(LOG_INFO, "reload_complete", F("generation", s->generation));
     }
     s->config = s->pending;
+    spawn_close(&s->program);
+    s->program = s->pending_program;
     privilege_core_files(s->config.core_dumps);
     notify_ready(&s->notify);
     if (!timeout_armed(&s->respawn)) /* one may have died while others were starting */
@@ -243,6 +246,7 @@ static void reload_failed(struct supervisor *s)
     s->starting = false;
     sockets_restore(&s->sockets, &s->old_sockets);
     config_done(&s->pending);
+    spawn_close(&s->pending_program);
     s->generation--; /* the serving one is the newest again */
     notify_ready(&s->notify);
     if (s->reload_again) {
@@ -281,9 +285,11 @@ static int start_generation(struct supervisor *s)
 {
     s->generation++;
     s->starting = true;
+    s->pending_program = spawn_open(s->settings->binary);
     int e = 0;
     for (int i = 0; i < s->pending.worker_count && e == 0; i++)
-        e = children_start(&s->children, &s->pending, &s->sockets, i, s->generation);
+        e = children_start(&s->children, &s->pending_program, &s->pending, &s->sockets, i,
+                           s->generation);
     return e;
 }
 
@@ -300,7 +306,7 @@ static void on_respawn(void *ctx)
         if (there)
             continue;
         int serving = s->generation - s->starting;
-        if (children_start(&s->children, &s->config, &s->sockets, i, serving) < 0)
+        if (children_start(&s->children, &s->program, &s->config, &s->sockets, i, serving) < 0)
             timeout_set(&s->loop, &s->respawn, RESPAWN_MOST_MS * NS_PER_MS);
     }
 }
@@ -402,6 +408,7 @@ static int start_simulator(struct supervisor *s)
 {
     int fds[2];
     char text[16] = "", *user = (char *)(uintptr_t)s->settings->user;
+    const struct spawn_program program = { s->settings->binary, -1 };
     if (pipe2(fds, O_CLOEXEC) < 0)
         return 0;
     char *args[] = { (char *)(uintptr_t)s->settings->binary,
@@ -416,8 +423,8 @@ static int start_simulator(struct supervisor *s)
                      user,
                      NULL };
     s->simulator.data = s;
-    int e = spawn(&s->loop.uv, &s->simulator, args, &fds[1], 1, s->settings->sources.environment,
-                  on_simulator_exit);
+    int e = spawn(&s->loop.uv, &s->simulator, &program, args, &fds[1], 1,
+                  s->settings->sources.environment, on_simulator_exit);
     close(fds[1]);
     struct pollfd p = { .fd = fds[0], .events = POLLIN };
     if (e == 0 && poll(&p, 1, 10000) == 1)
@@ -513,10 +520,14 @@ static void teardown(struct supervisor *s)
     loop_done(&s->loop);
     sockets_close(&s->sockets);
     sockets_close(&s->old_sockets);
-    if (s->starting)
+    if (s->starting) {
         config_done(&s->pending);
-    if (!s->first)
+        spawn_close(&s->pending_program);
+    }
+    if (!s->first) {
         config_done(&s->config);
+        spawn_close(&s->program);
+    }
     log_stop();
     free(s);
 }
@@ -527,9 +538,9 @@ int supervisor_run(struct supervisor_settings *settings)
     struct buf error;
     s->settings = settings;
     s->first = true;
+    s->program.fd = s->pending_program.fd = -1;
     loop_init(&s->loop);
     s->children = (struct children){ .loop = &s->loop.uv,
-                                     .binary = settings->binary,
                                      .environment = settings->sources.environment,
                                      .on_serving = on_serving,
                                      .on_gone = on_gone,

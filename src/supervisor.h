@@ -6,7 +6,8 @@
  *   told to stop; returns the exit code.
  *   SIGHUP     checks the configuration anew; when it is right starts new workers from the
  *              binary on disk and, once they serve, drains the old ones.  When it is
- *              wrong everything stays and the log says why.
+ *              wrong everything stays and the log says why.  A worker that dies is started
+ *              again from the file that the serving ones were started from.
  *   SIGTERM    drains and ends; SIGINT (and a second SIGTERM) ends at once.
  *   Reloading  outside production, also by itself when a configuration file or the
  *              binary changes.

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from proxy import BINARY, Proxy, environment, run, until
 from wire import Client
 
@@ -130,6 +131,46 @@ def test_a_reload_asked_for_during_one_that_fails_is_done(tmp_path):
         p.kill(signal.SIGHUP)
         p.wait_log("reload_failed")
         p.wait_log("reload_complete")
+
+
+@pytest.mark.parametrize("ruin", ["garbage", "another program", "gone", "wrong rights"])
+@pytest.mark.row("5: upgrade", "5: worker crash")
+def test_a_worker_is_replaced_although_the_file_on_disk_is_bad(tmp_path, ruin):
+    """The reload to it is refused, and what served before is what a crashed worker becomes."""
+    binary, new = tmp_path / "cc-proxy", tmp_path / "new"
+    shutil.copy(BINARY, binary)
+    with FileProxy(tmp_path, binary=binary, WORKERS="2") as p:
+        p.deaths_expected = True
+        held = Path(f"/proc/{p.process.pid}/fd")
+        fds = min((time.sleep(0.02), len(list(held.iterdir())))[1] for _ in range(10))
+        for n in range(2):  # a reload that went well in between: what it started from counts
+            inode = binary.stat().st_ino
+            if ruin == "another program":
+                shutil.copy("/bin/false", new)
+            else:
+                new.write_bytes(b"\x7fELF garbage" * 100)
+                new.chmod(0o644 if ruin == "wrong rights" else 0o755)
+            if ruin == "gone":
+                binary.unlink()
+            else:
+                new.rename(binary)
+            seen = len(p.lines)
+            p.kill(signal.SIGHUP)
+            p.wait_log("reload_failed", since=seen)
+            until(lambda: len(p.workers()) == 2)
+            for pid in p.workers():
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: len(p.workers()) == 2 and pid not in p.workers())
+            assert healthy(p.claude_port)
+            for pid in p.workers():
+                assert os.stat(f"/proc/{pid}/exe").st_ino == inode
+                until(lambda pid=pid: Path(f"/proc/{pid}/comm").read_text() == "cc-proxy\n")
+            if n == 0:
+                shutil.copy(BINARY, new)
+                new.rename(binary)
+                p.kill(signal.SIGHUP)
+                p.wait_reload()
+        until(lambda: len(list(held.iterdir())) == fds)
 
 
 def test_a_taken_port_ends_with_2_and_leaks_nothing():
