@@ -131,7 +131,7 @@ struct convert {
     struct sse_decoder sse;
     bool done_marker, at_end;   /* [DONE] was seen; the input is over */
     struct event_error failure; /* texts in arena */
-    bool begun, created, finished, ended, failed;
+    bool begun, created, finish_known, finished, ended, failed;
     int cause; /* why it failed, when the upstream did not say so itself: an E_ code */
     struct convert_unread unread; /* text in arena */
 };

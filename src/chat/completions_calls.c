@@ -13,7 +13,7 @@ struct completions_call {
     struct completions_call *next;
     int64_t index;
     struct str id, name;
-    bool custom, started;
+    bool custom, started, stopped;
     uint32_t part;
     struct buf held; /* pieces from before the start, as they came */
     struct args_scan scan;
@@ -46,8 +46,20 @@ static struct completions_call *by_id(struct completions_calls *calls, struct st
     return k;
 }
 
+/* Backends that send whole calls give them all the index of k.  Others repeat the name with each
+ * piece, or make each an id of its own: those still write the same arguments. */
+static bool is_another(const struct completions_call *k, struct str id, struct str name,
+                       struct str piece)
+{
+    if (name.n == 0 || (id.n > 0 && str_eq(k->id, id)))
+        return false;
+    if (id.n > 0 && k->id.n > 0)
+        return k->scan.complete || (!k->scan.begun && k->name.n > 0 && !str_eq(k->name, name));
+    return k->scan.complete && !k->custom && !text_blank((struct text){ piece.p, piece.n });
+}
+
 static struct completions_call *find(struct completions_calls *calls, int64_t index, struct str id,
-                                     struct str name)
+                                     struct str name, struct str piece)
 {
     if (index == INDEX_NONE) {
         if (id.n > 0)
@@ -55,10 +67,9 @@ static struct completions_call *find(struct completions_calls *calls, int64_t in
         return name.n > 0 ? NULL : calls->last;
     }
     struct completions_call *k = by_index(calls, index);
-    /* backends that send whole calls give them all the index 0 */
-    bool other = k != NULL && k->scan.complete && name.n > 0 && id.n > 0 && k->id.n > 0 &&
-                 !str_eq(k->id, id);
-    return other ? by_id(calls, id) : k;
+    if (k == NULL || !is_another(k, id, name, piece))
+        return k;
+    return id.n > 0 ? by_id(calls, id) : NULL;
 }
 
 static struct completions_call *add(struct convert *c, struct completions_calls *calls,
@@ -119,7 +130,7 @@ static struct str piece_of(struct convert *c, struct json_node *function, struct
 
 static int add_piece(struct convert *c, struct completions_call *k, struct str piece)
 {
-    if (piece.n == 0)
+    if (piece.n == 0 || k->stopped)
         return 0;
     args_scan_feed(&k->scan, (struct text){ piece.p, piece.n });
     if (k->started)
@@ -133,7 +144,7 @@ static int feed(struct convert *c, struct completions_calls *calls, int64_t inde
 {
     struct str name = member_str(c, function, S("name"));
     struct str piece = piece_of(c, function, custom ? S("input") : S("arguments"));
-    struct completions_call *k = find(calls, index, id, name);
+    struct completions_call *k = find(calls, index, id, name, piece);
     if (k == NULL && id.n == 0 && name.n == 0 && piece.n == 0)
         return 0;
     if (k == NULL)
@@ -184,13 +195,18 @@ bool completions_calls_complete(const struct completions_calls *calls)
     return true;
 }
 
-int completions_calls_finish(struct convert *c, struct completions_calls *calls, bool cut)
+int completions_calls_finish(struct convert *c, struct completions_calls *calls, bool cut,
+                             bool cut_last)
 {
     int e = 0;
     for (struct completions_call *k = calls->first; e == 0 && k != NULL; k = k->next)
         if (!k->started)
             e = start(c, k);
-    for (struct completions_call *k = calls->first; e == 0 && k != NULL; k = k->next)
-        e = emit_stop(c, k->part, NULL, cut && (!complete(k) || k == calls->last));
+    for (struct completions_call *k = calls->first; e == 0 && k != NULL; k = k->next) {
+        if (k->stopped)
+            continue;
+        k->stopped = true;
+        e = emit_stop(c, k->part, NULL, (cut && !complete(k)) || (cut_last && k == calls->last));
+    }
     return e;
 }

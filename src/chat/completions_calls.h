@@ -29,9 +29,10 @@ int completions_calls_feed_legacy(struct convert *c, struct completions_calls *c
                                   struct json_node *function) MUST_CHECK;
 /* Are the arguments of all calls complete JSON? */
 bool completions_calls_complete(const struct completions_calls *calls);
-/* cut: the reply was broken off. */
-int completions_calls_finish(struct convert *c, struct completions_calls *calls, bool cut)
-    MUST_CHECK;
+/* cut: the reply was broken off, so incomplete arguments are too.  cut_last: within the last call.
+ * May be called again, for calls that came later. */
+int completions_calls_finish(struct convert *c, struct completions_calls *calls, bool cut,
+                             bool cut_last) MUST_CHECK;
 void completions_calls_done(struct completions_calls *calls);
 
 #endif

@@ -12,7 +12,8 @@
 #include "error.h"
 #include "member.h"
 
-/* BEGIN → RUNNING [start] → FINISHED [finish]; after that only usage counts. */
+/* BEGIN → RUNNING [start] → FINISHED [finish]: a reason is known, and what was open is stopped.
+ * Some backends send one with every chunk, so other parts may come until the end. */
 enum decoder_state { DECODER_BEGIN, DECODER_RUNNING, DECODER_FINISHED };
 
 struct decoder {
@@ -28,6 +29,8 @@ struct decoder {
     struct str logprobs; /* of the chunk at hand, until its text has them */
     struct event_usage usage;
     bool usage_new;
+    enum stop_reason stop;     /* FINISHED: the last one that came */
+    struct text stop_sequence; /* one of c->stop, or empty */
 };
 
 const size_t completions_decoder_size = sizeof(struct decoder);
@@ -107,8 +110,9 @@ static int logprobs_rest(struct convert *c, struct decoder *d, struct json_node 
 {
     struct json_node *content = member_node(c, delta, S("content"));
     struct str rest = d->logprobs;
-    bool begins = !d->open && d->calls.count == 0 && content != NULL &&
-                  json_type(content) == JSON_STRING && text_inside(&c->doc, content).n == 0;
+    bool begins = d->state == DECODER_RUNNING && !d->open && d->calls.count == 0 &&
+                  content != NULL && json_type(content) == JSON_STRING &&
+                  text_inside(&c->doc, content).n == 0;
     d->logprobs = S("");
     if (rest.n == 0 || (d->open ? d->kind != PART_TEXT : !begins))
         return 0;
@@ -314,26 +318,46 @@ static struct text matched_stop(struct convert *c, struct json_node *choice)
     return TEXT("");
 }
 
+/* Stops what is open.  Of a reply that was broken off the last part is cut, and every call whose
+ * arguments are not complete. */
+static int close_all(struct convert *c, struct decoder *d)
+{
+    bool cut = d->stop == STOP_LENGTH || d->stop == STOP_REFUSAL;
+    int e = content_end(c, d);
+    bool in_call = !d->open;
+    if (e == 0)
+        e = close_part(c, d, cut);
+    return e == 0 ? completions_calls_finish(c, &d->calls, cut, cut && in_call) : e;
+}
+
 static int finish(struct convert *c, struct decoder *d, struct json_node *choice, struct str word)
 {
-    struct chat_event ev = { .kind = EVENT_FINISH };
     if (str_eq(word, S("error")))
         return emit_error(c, 502, S("server_error"), S(""), S("the upstream reported an error"));
     if (str_eq(word, S("insufficient_system_resource")))
         return emit_error(c, 503, S("server_error"), S(""), S("the upstream is overloaded"));
-    ev.finish.reason = stop_of(word);
-    ev.finish.stop_sequence = matched_stop(c, choice);
-    if (ev.finish.reason == STOP_END && ev.finish.stop_sequence.n > 0)
-        ev.finish.reason = STOP_SEQUENCE;
-
-    bool cut = ev.finish.reason == STOP_LENGTH || ev.finish.reason == STOP_REFUSAL;
-    int e = content_end(c, d);
-    if (e == 0)
-        e = close_part(c, d, cut && d->calls.count == 0);
-    if (e == 0)
-        e = completions_calls_finish(c, &d->calls, cut);
+    d->stop = stop_of(word);
+    d->stop_sequence = matched_stop(c, choice);
+    if (d->stop == STOP_END && d->stop_sequence.n > 0)
+        d->stop = STOP_SEQUENCE;
+    if (d->state == DECODER_FINISHED)
+        return 0;
     set_state(d, DECODER_FINISHED);
-    return e == 0 ? emit(c, &ev) : e;
+    emit_finish_known(c);
+    return close_all(c, d);
+}
+
+static int end(struct convert *c, struct decoder *d)
+{
+    struct chat_event ev = { .kind = EVENT_FINISH };
+    ev.finish.reason = d->stop;
+    ev.finish.stop_sequence = d->stop_sequence;
+    int e = close_all(c, d);
+    if (e == 0)
+        e = give_usage(c, d);
+    if (e == 0)
+        e = emit(c, &ev);
+    return e == 0 ? emit_end(c) : e;
 }
 
 /* ---- chunks ---- */
@@ -396,7 +420,7 @@ int completions_decode_event(struct convert *c, void *decoder, struct str name,
     usage(c, d, member_node(c, choice, S("usage")));
 
     int e = choice == NULL ? 0 : start(c, d, root);
-    if (e == 0 && choice != NULL && d->state == DECODER_RUNNING) {
+    if (e == 0 && choice != NULL) {
         struct str word = member_str(c, choice, S("finish_reason"));
         e = choice_delta(c, d, choice);
         if (e == 0 && word.n > 0)
@@ -406,7 +430,7 @@ int completions_decode_event(struct convert *c, void *decoder, struct str name,
         d->state == DECODER_FINISHED && d->usage_new && json_first(&c->doc, choices) == NULL;
     if (e == 0)
         e = give_usage(c, d);
-    return e == 0 && last ? emit_end(c) : e;
+    return e == 0 && last ? end(c, d) : e;
 }
 
 int completions_decode_end(struct convert *c, void *decoder, bool done_marker)
@@ -421,7 +445,7 @@ int completions_decode_end(struct convert *c, void *decoder, bool done_marker)
             return E_UPSTREAM_STREAM;
         e = finish(c, d, NULL, S("stop"));
     }
-    return e == 0 ? emit_end(c) : e;
+    return e == 0 ? end(c, d) : e;
 }
 
 int completions_decode_body(struct convert *c, void *decoder, struct json_node *root)
@@ -437,7 +461,5 @@ int completions_decode_body(struct convert *c, void *decoder, struct json_node *
         e = choice_delta(c, d, choice);
     if (e == 0)
         e = finish(c, d, choice, member_str(c, choice, S("finish_reason")));
-    if (e == 0)
-        e = give_usage(c, d);
-    return e == 0 ? emit_end(c) : e;
+    return e == 0 ? end(c, d) : e;
 }

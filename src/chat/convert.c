@@ -329,7 +329,7 @@ bool convert_ended(const struct convert *c)
 
 bool convert_waits_for_end(const struct convert *c)
 {
-    return c->finished && !c->ended;
+    return c->finish_known && !c->ended;
 }
 
 bool convert_created(const struct convert *c)

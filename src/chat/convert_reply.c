@@ -139,7 +139,8 @@ int convert_end(struct convert *c, struct buf *out)
 int convert_idle(struct convert *c, struct buf *out)
 {
     begin(c, out);
-    return settle(c, c->finished && !c->ended ? c->upstream->decode_end(c, c->decoder, false) : 0);
+    bool waits = convert_waits_for_end(c);
+    return settle(c, waits ? c->upstream->decode_end(c, c->decoder, false) : 0);
 }
 
 int convert_fail(struct convert *c, int err, struct str message, struct buf *out)

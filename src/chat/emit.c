@@ -56,6 +56,12 @@ void emit_begin(struct convert *c)
     c->begun = c->begun || c->client_streams;
 }
 
+void emit_finish_known(struct convert *c)
+{
+    c->finish_known = true;
+    emit_begin(c);
+}
+
 /* ---- events ---- */
 
 static int on_start(struct convert *c, const struct chat_event *from)

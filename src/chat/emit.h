@@ -28,6 +28,9 @@ int emit_stop(struct convert *c, uint32_t part, const struct chat_proof *proof, 
 int emit_end(struct convert *c) MUST_CHECK;
 /* Something came that ends the wait of C4.0; parts and the finish do by themselves. */
 void emit_begin(struct convert *c);
+/* The reason of the finish has come, though FINISH waits for what may still follow; silence now
+ * ends the reply (convert_idle). */
+void emit_finish_known(struct convert *c);
 /* The upstream says that it failed. */
 int emit_error(struct convert *c, int status, struct str type, struct str code, struct str message)
     MUST_CHECK;

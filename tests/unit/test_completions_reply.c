@@ -74,6 +74,17 @@ static const struct reply_case to_messages[] = {
     CASE("whole calls that all say index 0",
          START CALL("0", "a", "f", "{}") CALL("0", "b", "g", "{}") "f tool_calls\nDONE",
          "<tool_use:f:aj({})><tool_use:g:bj({})>=tool_use" ZERO),
+    CASE("the same without ids",
+         START CALL("0", "", "f", "{}") CALL("0", "", "g", "{\\'x\\':1}") "f tool_calls\nDONE",
+         "<tool_use:f:call_91c80b8a419d3f826429f2d8j({})>"
+         "<tool_use:g:call_3e070d5cd800773206baa949j({\"x\":1})>=tool_use" ZERO),
+    CASE("the same, the first without arguments",
+         START CALL("0", "a", "f", "") CALL("0", "b", "g", "{}") "f tool_calls\nDONE",
+         "<tool_use:f:a><tool_use:g:bj({})>=tool_use" ZERO),
+    CASE("another id with every piece, the name as well: one call",
+         START CALL("0", "a", "f", "") CALL("0", "b", "f", "{") MORE("0", "}")
+             CALL("0", "a", "f", "") CALL("0", "", "f", " ") "f tool_calls\nDONE",
+         "<tool_use:f:aj({)j(})j( )>=tool_use" ZERO),
     CASE("E99: white space between calls is no text",
          START CALL("0", "a", "f", "{}") "d {'content':'\\n'}\n" CALL("1", "b", "g",
                                                                       "{}") "f tool_calls\nDONE",
@@ -123,10 +134,15 @@ static const struct reply_case to_messages[] = {
          "d {'reasoning':'1'}\nd {'content':'2'}\nd {'reasoning':'3'}\nd {'content':'4'}\n"
          "f stop\nDONE",
          "<thinkingh(1)" SIGN "><textt(2)><thinkingh(3)" SIGN "><textt(4)>=end_turn" ZERO),
-    CASE("content and finish in one chunk, then more that is ignored",
+    CASE("a finish with every chunk: nothing is lost, and the last reason counts",
          "{'choices':[{'index':0,'delta':{'content':'a'},'finish_reason':'stop'}]}\n"
-         "d {'content':'b'}\nDONE",
-         "<textt(a)>=end_turn" ZERO),
+         "{'choices':[{'index':0,'delta':{'content':'b'},'finish_reason':'stop'}]}\n"
+         "{'choices':[{'index':0,'delta':{'content':'c'},'finish_reason':'length'}]}\nDONE",
+         "<textt(a)><textt(b)t(c)>=max_tokens" ZERO),
+    CASE("a call behind the finish, and pieces for one that was stopped there",
+         CALL("0", "a", "f", "{}") "f tool_calls\n" MORE("0", "{}") CALL("1", "b", "g", "{")
+             MORE("1", "}") "u {'prompt_tokens':1,'completion_tokens':2}\n" MORE("1", "{}"),
+         "<tool_use:f:aj({})><tool_use:g:bj({)j(})>=tool_use{1/0/0/2}."),
     CASE("another choice is ignored",
          START "{'choices':[{'index':1,'delta':{'content':'no'},'finish_reason':'stop'}]}\n"
                "d {'content':'a'}\nf stop\nDONE",
