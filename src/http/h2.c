@@ -11,6 +11,7 @@ enum {
     STREAMS_MAX = 1000,
     /* Frames that wait to be pulled, beyond what open streams may cause. */
     FRAMES_WAITING_MAX = 2000,
+    PULLED_BYTES = 16 * 1024,
 };
 
 struct h2 *h2_new(enum h2_role role, const struct h2_limits *limits,
@@ -100,6 +101,15 @@ static void deliver_drained(struct h2 *c)
     }
 }
 
+/* A second frame is mostly followed by more: room for all of them, instead of growing step by step,
+ * each with a copy and, of what is wiped, a wipe. */
+static void add_frame(struct buf *out, struct str frame)
+{
+    if (buf_len(out) > 0 && out->cap < PULLED_BYTES && out->limit_bytes >= 2 * PULLED_BYTES)
+        (void)buf_reserve(out, PULLED_BYTES);
+    buf_add(out, frame);
+}
+
 void h2_pull(struct h2 *c, struct buf *out, size_t max)
 {
     size_t before = buf_len(out);
@@ -111,7 +121,7 @@ void h2_pull(struct h2 *c, struct buf *out, size_t max)
         ssize_t n = nghttp2_session_mem_send(c->session, &p);
         must(n != NGHTTP2_ERR_NOMEM);
         if (n > 0)
-            buf_add(out, (struct str){ (const char *)p, (size_t)n });
+            add_frame(out, (struct str){ (const char *)p, (size_t)n });
         must(!out->overflow); /* a frame lost would break the connection */
         deliver_drained(c);
         c->busy = false;

@@ -166,13 +166,30 @@ static void put(struct h2_fields *f, struct str name, struct str value, uint8_t 
                                  .flags = flags };
 }
 
-static bool is_secret(struct str name)
+/* What stays out of the HPACK tables, which all requests of a connection share: secrets, and values
+ * that never come again, which would push out those that do. */
+static const struct str unindexed[] = {
+    S_INIT("authorization"),
+    S_INIT("x-api-key"),
+    S_INIT("api-key"),
+    S_INIT("cookie"),
+    S_INIT("request-id"),
+    S_INIT("x-request-id"),
+    S_INIT("x-client-request-id"),
+    S_INIT("idempotency-key"),
+    S_INIT("traceparent"),
+    S_INIT("cf-ray"),
+    S_INIT("openai-processing-ms"),
+};
+
+static uint8_t flags_of(struct str name)
 {
-    return str_eq(name, S("authorization")) || str_eq(name, S("x-api-key")) ||
-           str_eq(name, S("api-key")) || str_eq(name, S("cookie"));
+    for (size_t i = 0; i < ARRAY_LEN(unindexed); i++)
+        if (str_eq(name, unindexed[i]))
+            return NGHTTP2_NV_FLAG_NO_INDEX;
+    return NGHTTP2_NV_FLAG_NONE;
 }
 
-/* Secrets stay out of the HPACK tables, which all requests of a connection share. */
 static void put_headers(struct h2_fields *f, const struct http_headers *headers, bool with_length)
 {
     for (size_t i = 0; i < headers->n; i++) {
@@ -182,8 +199,7 @@ static void put_headers(struct h2_fields *f, const struct http_headers *headers,
             continue;
         if (!with_length && str_eq(h->name, S("content-length")))
             continue;
-        put(f, h->name, str_trim(h->value),
-            is_secret(h->name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+        put(f, h->name, str_trim(h->value), flags_of(h->name));
     }
 }
 

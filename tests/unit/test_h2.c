@@ -454,6 +454,32 @@ static void a_bad_preface_is_an_error(void **state)
     side_done(&side);
 }
 
+/* Goal: secrets never enter the HPACK table; what does come again stays in it, though each request
+ * has an id of its own. */
+static void the_table_keeps_what_comes_again(void **state)
+{
+    (void)state;
+    char again[1000], secret[200], id[64];
+    struct side client, server;
+    sides_init(&client, &server, HOLD);
+    memset(again, '#', sizeof(again)); /* characters with long Huffman codes */
+    memset(secret, '#', sizeof(secret));
+    for (int i = 0; i < 90; i++) {
+        int n = snprintf(id, sizeof(id), "%050d", i);
+        struct http_header v[] = { { S_INIT("x-again"), { again, sizeof(again) } },
+                                   { S_INIT("x-api-key"), { secret, sizeof(secret) } },
+                                   { S_INIT("x-client-request-id"), { id, (size_t)n } } };
+        struct http_head head = post;
+        head.headers = (struct http_headers){ v, ARRAY_LEN(v), ARRAY_LEN(v) };
+        assert_non_null(h2_submit_request(client.c, &head, false, &client));
+        buf_clear(&client.sent);
+        pump(&client, &server, 1000);
+        if (i > 0)
+            assert_in_range(buf_len(&client.sent), sizeof(secret), sizeof(again));
+    }
+    sides_done(&client, &server);
+}
+
 /* Goal: a connection error that nghttp2 answers ends in h2_finished(). */
 static void a_connection_error_finishes(void **state)
 {
@@ -490,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_bad_preface_is_an_error),
         cmocka_unit_test(frames_for_closed_streams),
         cmocka_unit_test(skipped_ids_are_errors),
+        cmocka_unit_test(the_table_keeps_what_comes_again),
         cmocka_unit_test(a_connection_error_finishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
