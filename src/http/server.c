@@ -411,6 +411,11 @@ struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct ser
     return s;
 }
 
+void server_use_reserve(struct server *s)
+{
+    listener_use_reserve(s->listener);
+}
+
 void server_drain(struct server *s, void (*on_drained)(void *ctx), void *ctx)
 {
     s->on_drained = on_drained;

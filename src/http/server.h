@@ -92,6 +92,8 @@ struct server;
  * socket (listener.h), taken over. */
 struct server *server_new(struct loop *l, int fd, SSL_CTX *tls, const struct server_limits *limits,
                           const struct server_handler *handler, void *ctx);
+/* Right after server_new(): it takes conns when all descriptors but the reserve are in use. */
+void server_use_reserve(struct server *s);
 /* Stops accepting; idle conns close, HTTP/2 gets GOAWAY, replies say `connection: close`;
  * a conn without any request yet has 1 s for one.  on_drained() comes (later) when no conn
  * is left. */

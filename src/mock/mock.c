@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "descriptors.h"
 #include "err.h"
 #include "listener.h"
 #include "mock_answer.h"
@@ -60,16 +60,6 @@ static const struct server_handler handler = {
     .on_gone = mock_exchange_gone,
     .on_refused = on_refused,
 };
-
-/* Thousands of conns need as many descriptors. */
-static void raise_fd_limit(void)
-{
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-        return;
-    lim.rlim_cur = lim.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &lim); /* the old limit will do otherwise */
-}
 
 static void say_ready(const struct mock_settings *settings, uint16_t port)
 {
@@ -158,7 +148,7 @@ int mock_run(const struct mock_settings *settings)
     SSL_CTX *tls;
     int fd;
     signal(SIGPIPE, SIG_IGN);
-    raise_fd_limit();
+    descriptors_raise(); /* thousands of conns need as many */
     buf_init(&error, 4096);
     int e = open_all(settings, &fd, &tls, &error);
     if (e == 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "descriptors.h"
 #include "mem.h"
 
 enum {
@@ -27,7 +28,7 @@ struct listener {
     listener_accept_fn *on_accept;
     void *ctx;
     int fd; /* -1: closed */
-    bool paused;
+    bool paused, reserved;
 };
 
 static int parse_address(struct str host, uint16_t port, struct sockaddr_storage *ret,
@@ -208,13 +209,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct listener *s = poll->data;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN && s->fd >= 0 && !s->paused; i++) {
-        int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = s->reserved ? descriptors_accept_reserved(s->fd) : descriptors_accept(s->fd);
         if (fd >= 0) {
             (void)set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on a unix socket */
             s->on_accept(s->ctx, fd);
-        } else if (errno == EAGAIN) {
+        } else if (fd == -EAGAIN) {
             break;
-        } else if (out_of_something(errno)) {
+        } else if (out_of_something(-fd)) {
             timeout_set(s->loop, &s->retry, NO_FD_PAUSE_MS * NS_PER_MS);
             update(s);
             return;
@@ -238,6 +239,11 @@ struct listener *listener_new(struct loop *l, int fd, listener_accept_fn *on_acc
     s->poll.data = s;
     update(s);
     return s;
+}
+
+void listener_use_reserve(struct listener *s)
+{
+    s->reserved = true;
 }
 
 void listener_pause(struct listener *s)

@@ -33,6 +33,8 @@ typedef void listener_accept_fn(void *ctx, int fd);
 
 struct listener;
 struct listener *listener_new(struct loop *l, int fd, listener_accept_fn *on_accept, void *ctx);
+/* Its conns may have the descriptors of the reserve (descriptors.h) too. */
+void listener_use_reserve(struct listener *s);
 void listener_pause(struct listener *s);
 void listener_resume(struct listener *s);
 void listener_free(struct listener *s); /* closes the fd; the struct goes at the end of the turn */

@@ -12,6 +12,7 @@
 #include "client_keys.h"
 #include "clock.h"
 #include "confine.h"
+#include "descriptors.h"
 #include "err.h"
 #include "hash.h"
 #include "local.h"
@@ -209,6 +210,8 @@ static void setup_servers(struct worker *w, const struct worker_settings *settin
         l->worker = w;
         l->server = server_new(&w->loop, l->fd, admin ? NULL : w->server_tls, &w->limits,
                                admin ? &local_admin_handler : &request_server_handler, l);
+        if (admin)
+            server_use_reserve(l->server);
     }
 }
 
@@ -310,6 +313,7 @@ int worker_run(const struct worker_settings *settings)
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* no supervisor: finish what is open, then end */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* for the supervisor; `pkill -HUP` tells everybody */
+    descriptors_raise();
     if (setup(w, settings) < 0 || confine_worker(w->config, w->pool) < 0)
         return 1;
     malloc_trim(0); /* reading certificates and rules left much free memory behind */

@@ -326,8 +326,10 @@ def cpu_ticks(pid):
 
 
 @pytest.mark.row("5: fd exhaustion", "4: connection floods")
-def test_fd_exhaustion_degrades(scripted):
-    """Accept pauses, streams live, no spin, and all is well when descriptors are free again."""
+def test_fd_exhaustion_degrades(scripted, tmp_path):
+    """Accept pauses, streams live, no spin, and all is well when descriptors are free again.
+
+    The admin listener has a reserve, again and again; one that is used up frees itself too."""
     up = scripted[1]
     up.forget()
     go = threading.Event()
@@ -338,7 +340,8 @@ def test_fd_exhaustion_degrades(scripted):
         assert go.wait(30)
         c.chunk(finish("messages"))
         c.last_chunk()
-    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", STREAM_PING_SECONDS="0") as p:
+    with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", STREAM_PING_SECONDS="0",
+               ADMIN_LISTEN=f"unix:{tmp_path}/admin") as p:
         worker, = p.workers()
         up.script = script
         with Client(p.claude_port) as c:
@@ -351,6 +354,15 @@ def test_fd_exhaustion_degrades(scripted):
             ticks, begun = cpu_ticks(worker), time.monotonic()
             time.sleep(2)
             busy = (cpu_ticks(worker) - ticks) / 100 / (time.monotonic() - begun)
+            for _ in range(30):
+                assert p.metrics()["ccproxy_requests_open"] == 1
+            held = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+            for h in held:
+                h.connect(f"{tmp_path}/admin")
+            time.sleep(0.3)
+            for h in held:
+                h.close()
+            assert p.metrics()["ccproxy_requests_open"] == 1
             go.set()
             assert b"message_stop" in c.body()  # it could still be said
             for i in idle:

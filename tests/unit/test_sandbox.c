@@ -167,12 +167,28 @@ static int try_kill_parent(void)
     return errno_of(kill(getppid(), 0));
 }
 
-static int try_limits(void)
+static int try_limit_of(bool own, int resource)
 {
     struct {
         uint64_t now, most;
-    } limit = { 0, 0 };
-    return errno_of(syscall(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, &limit, NULL));
+    } limit = { 100, 100 };
+    return errno_of(own ? syscall(SYS_setrlimit, resource, &limit)
+                        : syscall(SYS_prlimit64, getppid(), resource, &limit, NULL));
+}
+
+static int try_limit(void)
+{
+    return try_limit_of(true, 4 /* RLIMIT_CORE */);
+}
+
+static int try_descriptors(void)
+{
+    return try_limit_of(true, 7 /* RLIMIT_NOFILE */);
+}
+
+static int try_descriptors_of_another(void)
+{
+    return try_limit_of(false, 7 /* RLIMIT_NOFILE */);
 }
 
 static int try_dumpable(void)
@@ -216,7 +232,9 @@ static const struct attempt {
     { "memory that becomes executable", try_making_memory_executable, EPERM, false },
     { "become another user", try_setuid, EPERM, false },
     { "signal another process", try_kill_parent, EPERM, false },
-    { "raise a limit", try_limits, EPERM, false },
+    { "set a limit", try_limit, EPERM, false },
+    { "limit descriptors", try_descriptors, 0, false },
+    { "limit another process", try_descriptors_of_another, EPERM, false },
     { "allow core files", try_dumpable, EPERM, false },
     { "look up a name", try_resolver, 0, false },
 };
