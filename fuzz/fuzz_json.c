@@ -20,7 +20,8 @@ static void check_quote(struct arena *a, struct str s)
 /* The same tree, seen by the two readers.  As deep as JSON_DEPTH_MAX. */
 static void compare(struct json_edit *e, struct json_node *n, yyjson_val *v)
 {
-    struct json_node *child = json_first(e, n);
+    struct json_node *child = json_type(n) == JSON_ARRAY ? NULL : json_first(e, n);
+    struct json_walk walk;
     size_t i, count;
     yyjson_val *name, *value;
     switch (json_type(n)) {
@@ -37,12 +38,15 @@ static void compare(struct json_edit *e, struct json_node *n, yyjson_val *v)
         break;
     case JSON_ARRAY:
         must(yyjson_is_arr(v));
+        json_walk_begin(&walk, e, n);
         yyjson_arr_foreach(v, i, count, value)
         {
+            child = json_walk_next(&walk);
+            must(child != NULL);
             compare(e, child, value);
-            child = json_next(child);
         }
-        must(child == NULL);
+        must(json_walk_next(&walk) == NULL);
+        json_walk_done(&walk);
         break;
     case JSON_STRING:
         must(yyjson_is_str(v));

@@ -52,6 +52,10 @@ static void check_text(struct arena *a, struct text t, struct str plain)
     must(str_eq(text_plain(a, t), plain));
     must(text_chars(t) == characters(plain));
     must(text_blank(t) == (str_trim(plain).n == 0));
+    struct str start = text_plain(a, text_trim_start(t));
+    must(str_ends(plain, start));
+    must(str_trim(str_slice(plain, 0, plain.n - start.n)).n == 0);
+    must(start.n == 0 || str_trim(start).p == start.p);
     struct str trimmed = text_plain(a, text_trim_end(t));
     must(str_starts(plain, trimmed));
     must(str_trim(str_slice(plain, trimmed.n, plain.n)).n == 0);

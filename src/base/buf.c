@@ -39,6 +39,18 @@ void buf_clear(struct buf *b)
     buf_done(b);
 }
 
+/* Long ones grow by half, queues of stalled clients being such, or to what is asked for. */
+static size_t grown_cap(const struct buf *b, size_t needed)
+{
+    size_t cap = b->cap < BUF_MIN_CAP ? BUF_MIN_CAP : b->cap;
+    while (cap < needed && cap < BUF_DOUBLE_BYTES)
+        cap *= 2;
+    if (cap >= needed)
+        return cap;
+    cap += cap / 2;
+    return cap < needed ? needed : cap;
+}
+
 char *buf_reserve_slow(struct buf *b, size_t n)
 {
     size_t len = b->to - b->from;
@@ -52,9 +64,7 @@ char *buf_reserve_slow(struct buf *b, size_t n)
         mark_high(b);
         memmove(b->p, b->p + b->from, len); /* half or more is consumed: slide */
     } else {
-        size_t cap = b->cap < BUF_MIN_CAP ? BUF_MIN_CAP : b->cap;
-        while (cap < len + n) /* long ones grow by half: queues of stalled clients are such */
-            cap += cap < BUF_DOUBLE_BYTES ? cap : cap / 2;
+        size_t cap = grown_cap(b, len + n);
         char *p = mem_alloc(cap);
         if (len > 0)
             memcpy(p, b->p + b->from, len);

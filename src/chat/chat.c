@@ -1,4 +1,5 @@
 /* The lists of the neutral form, and the paths of what is in them. */
+#include <stddef.h>
 #include <string.h>
 
 #include "codec.h"
@@ -17,9 +18,20 @@ struct chat_message *chat_add_message(struct convert *c, enum chat_role role)
     return m;
 }
 
+/* Most blocks are texts, and a long conversation has many: each gets as much as its kind needs. */
+static const size_t block_bytes[] = {
+#define BLOCK_BYTES(member) \
+    (offsetof(struct chat_block, member) + sizeof(((struct chat_block *)0)->member))
+    [CHAT_TEXT] = BLOCK_BYTES(text),           [CHAT_IMAGE] = BLOCK_BYTES(media),
+    [CHAT_FILE] = BLOCK_BYTES(media),          [CHAT_CALL] = BLOCK_BYTES(call),
+    [CHAT_REASONING] = BLOCK_BYTES(reasoning), [CHAT_RESULT] = BLOCK_BYTES(result),
+    [CHAT_REFUSAL] = BLOCK_BYTES(text),
+#undef BLOCK_BYTES
+};
+
 struct chat_block *chat_new_block(struct convert *c, enum chat_block_kind kind)
 {
-    struct chat_block *b = arena_new(c->temp, struct chat_block, 1);
+    struct chat_block *b = arena_alloc(c->temp, 1, block_bytes[kind], _Alignof(struct chat_block));
     b->kind = kind;
     return b;
 }

@@ -111,6 +111,7 @@ struct chat_result {
     struct chat_block *blocks; /* CHAT_TEXT, CHAT_IMAGE, CHAT_FILE */
 };
 
+/* chat_new_block() makes no more of it than its kind has: it is not copied as a whole. */
 struct chat_block {
     struct chat_block *next;
     enum chat_block_kind kind;

@@ -100,10 +100,14 @@ static int decode_tools(struct convert *c)
 {
     struct json_node *tools = params_node(c, CHAT_PARAM_TOOLS);
     struct json_node *functions = params_node(c, CHAT_PARAM_FUNCTIONS);
+    struct json_walk w;
+    struct json_node *tool;
     int64_t n = 0;
     int r = 0;
-    for (struct json_node *e = json_first(&c->doc, tools); e != NULL && r == 0; e = json_next(e))
-        r = decode_tool(c, e, n++);
+    member_walk(c, tools, &w);
+    while (r == 0 && (tool = json_walk_next(&w)) != NULL)
+        r = decode_tool(c, tool, n++);
+    json_walk_done(&w);
     n = 0;
     for (struct json_node *e = json_first(&c->doc, functions); e != NULL && r == 0;
          e = json_next(e))

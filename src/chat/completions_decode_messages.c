@@ -187,10 +187,14 @@ static int decode_content(struct decoder *d, struct sink *s, struct json_node *m
     if (json_type(content) != JSON_ARRAY)
         return convert_reject(c, chat_path(c, d->base, -1, S("content")),
                               "must be a string or an array");
+    struct json_walk w;
+    struct json_node *e;
     int64_t n = 0;
     int r = 0;
-    for (struct json_node *e = json_first(&c->doc, content); e != NULL && r == 0; e = json_next(e))
+    member_walk(c, content, &w);
+    while (r == 0 && (e = json_walk_next(&w)) != NULL)
         r = decode_part(d, s, e, n++);
+    json_walk_done(&w);
     return r;
 }
 
@@ -411,8 +415,12 @@ static int decode_calls(struct decoder *d, struct chat_message *m, struct json_n
     int r = member_need(c, message, S("tool_calls"), JSON_ARRAY, d->base, &calls);
     if (r < 0)
         return r;
-    for (struct json_node *e = json_first(&c->doc, calls); e != NULL && r == 0; e = json_next(e))
+    struct json_walk w;
+    struct json_node *e;
+    member_walk(c, calls, &w);
+    while (r == 0 && (e = json_walk_next(&w)) != NULL)
         r = decode_call(d, m, e, n++);
+    json_walk_done(&w);
     return r < 0 ? r : decode_legacy_call(d, m, message);
 }
 
@@ -499,14 +507,17 @@ static int decode_message(struct decoder *d, struct json_node *message)
 int completions_decode_messages(struct convert *c, struct json_node *messages)
 {
     struct decoder d = { .c = c };
+    struct json_walk w;
+    struct json_node *e;
     int64_t n = 0;
     int r = 0;
-    if (json_first(&c->doc, messages) == NULL)
-        return convert_reject(c, S("messages"), "must be an array that is not empty");
-    for (struct json_node *e = json_first(&c->doc, messages); e != NULL && r == 0;
-         e = json_next(e)) {
+    member_walk(c, messages, &w);
+    while (r == 0 && (e = json_walk_next(&w)) != NULL) {
         d.base = chat_path(c, S("messages"), n++, S(""));
         r = decode_message(&d, e);
     }
+    json_walk_done(&w);
+    if (r == 0 && n == 0)
+        r = convert_reject(c, S("messages"), "must be an array that is not empty");
     return r;
 }

@@ -15,7 +15,6 @@
 #include "turns.h"
 
 enum {
-    EAGER_LEVELS = 5, /* messages, a message, content, a block, its content */
     WARNINGS_BYTES_MAX = 1024,
     WARNINGS_ROOM = sizeof ", more" - 1,
 };
@@ -151,7 +150,6 @@ static int parse(struct convert *c, struct arena *a, struct str body)
     }
     c->temp = a;
     json_edit_init(&c->doc, a, body);
-    c->doc.eager = EAGER_LEVELS;
     if (json_type(json_root(&c->doc)) != JSON_OBJECT)
         return convert_reject(c, S(""), "the request body must be a JSON object");
     return 0;
@@ -188,9 +186,12 @@ static void keep(struct convert *c)
                      !c->options.count_only;
 }
 
-/* The output is about as long as the input: room for it saves growing and copying. */
-static void make_room(struct buf *out, size_t bytes)
+/* The output is about as long as the input, and for each message a little longer: room for it
+ * saves growing and copying. */
+static void make_room(const struct convert *c, struct buf *out, size_t body_bytes)
 {
+    enum { MESSAGE_BYTES = 64 };
+    size_t bytes = body_bytes + body_bytes / 8 + (size_t)MESSAGE_BYTES * c->request.message_count;
     if (bytes <= out->limit_bytes - buf_len(out))
         (void)buf_reserve(out, bytes);
 }
@@ -229,7 +230,7 @@ int convert_request(struct convert *c, struct arena *work, struct str body, stru
     if (r == 0)
         r = tools_prepare(c);
     if (r == 0)
-        make_room(out, body.n + body.n / 8);
+        make_room(c, out, body.n);
     json_out_init(&o, out);
     if (r == 0)
         r = c->upstream->encode_request(c, &o);

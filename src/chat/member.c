@@ -71,6 +71,13 @@ int64_t member_i64(struct convert *c, struct json_node *object, struct str name)
     return x >= 9e15 ? INT64_C(9000000000000000) : (int64_t)x;
 }
 
+void member_walk(struct convert *c, struct json_node *list, struct json_walk *w)
+{
+    if (c->options.explain)
+        (void)json_first(&c->doc, list);
+    json_walk_begin(w, &c->doc, list);
+}
+
 static const char *type_name(enum json_type type)
 {
     static const char *const names[] = {

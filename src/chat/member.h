@@ -30,6 +30,10 @@ enum chat_tri member_tri(struct convert *c, struct json_node *object, struct str
 /* Replies: fractions cut, negative 0, -1 when absent or no number (EW3.9). */
 int64_t member_i64(struct convert *c, struct json_node *object, struct str name);
 
+/* Begins a walk over a list of the client's body (json_edit.h).  For convert_explain() its nodes
+ * stay. */
+void member_walk(struct convert *c, struct json_node *list, struct json_walk *w);
+
 /* Requests: 400 that names path.name when it is there and of another type. */
 int member_need(struct convert *c, struct json_node *object, struct str name, enum json_type type,
                 struct str path, struct json_node **ret) MUST_CHECK; /* *ret NULL: absent */

@@ -406,13 +406,15 @@ static int decode_block_at(struct convert *c, struct place *p, struct json_node 
 static int decode_blocks(struct convert *c, struct place *p, struct json_node *list,
                          struct str path)
 {
+    struct json_walk w;
+    struct json_node *n;
     int64_t i = 0;
-    for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), i++) {
-        int r = decode_block_at(c, p, n, chat_path(c, path, i, S("")));
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    int r = 0;
+    member_walk(c, list, &w);
+    while (r == 0 && (n = json_walk_next(&w)) != NULL)
+        r = decode_block_at(c, p, n, chat_path(c, path, i++, S("")));
+    json_walk_done(&w);
+    return r;
 }
 
 /* ---- messages ---- */
@@ -422,22 +424,38 @@ static bool is_result(struct convert *c, struct json_node *n)
     return json_type(n) == JSON_OBJECT && member_is(c, n, S("type"), S("tool_result"));
 }
 
+/* Those blocks of a user message that are results, or the others.  *ret_others: how many it left
+ * out. */
+static int decode_some(struct convert *c, struct place *p, struct json_node *list, struct str path,
+                       bool take_results, int64_t *ret_others)
+{
+    struct json_walk w;
+    struct json_node *n;
+    int64_t i = 0, others = 0;
+    int r = 0;
+    member_walk(c, list, &w);
+    for (; r == 0 && (n = json_walk_next(&w)) != NULL; i++) {
+        if (is_result(c, n) == take_results)
+            r = decode_block_at(c, p, n, chat_path(c, path, i, S("")));
+        else
+            others++;
+    }
+    json_walk_done(&w);
+    *ret_others = others;
+    return r;
+}
+
 /* The results of a user message come first, in a message of their own. */
 static int decode_user(struct convert *c, struct json_node *list, struct str path)
 {
     struct place results = { .in = IN_USER, .role = CHAT_TOOL };
     struct place rest = { .in = IN_USER, .role = CHAT_USER };
-    for (int pass = 0; pass < 2; pass++) {
-        int64_t i = 0;
-        for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), i++) {
-            if (is_result(c, n) != (pass == 0))
-                continue;
-            struct place *p = pass == 0 ? &results : &rest;
-            int r = decode_block_at(c, p, n, chat_path(c, path, i, S("")));
-            if (r < 0)
-                return r;
-        }
-    }
+    int64_t others;
+    int r = decode_some(c, &results, list, path, true, &others);
+    if (r == 0 && others > 0)
+        r = decode_some(c, &rest, list, path, false, &others);
+    if (r < 0)
+        return r;
     if (results.message == NULL && rest.message == NULL)
         chat_add_message(c, CHAT_USER); /* without blocks; turns.h knows whether it is needed */
     return 0;
@@ -491,38 +509,38 @@ static int decode_system(struct convert *c)
 {
     struct json_node *system = params_node(c, CHAT_PARAM_SYSTEM);
     struct place p = { .in = IN_SYSTEM, .role = CHAT_SYSTEM };
-    int64_t i = 0;
+    struct json_walk w;
+    struct json_node *n;
+    int r = 0;
     if (system == NULL)
         return 0;
     if (json_type(system) == JSON_STRING) {
         add_string(c, CHAT_SYSTEM, true, system);
         return 0;
     }
-    for (struct json_node *n = json_first(&c->doc, system); n != NULL; n = json_next(n), i++) {
-        if (is_billing(c, n))
-            continue;
-        int r = decode_block_at(c, &p, n, chat_path(c, S("system"), i, S("")));
-        if (r < 0)
-            return r;
-    }
+    member_walk(c, system, &w);
+    for (int64_t i = 0; r == 0 && (n = json_walk_next(&w)) != NULL; i++)
+        if (!is_billing(c, n))
+            r = decode_block_at(c, &p, n, chat_path(c, S("system"), i, S("")));
+    json_walk_done(&w);
     if (p.message != NULL)
         p.message->instructions = true;
-    return 0;
+    return r;
 }
 
 int messages_decode_conversation(struct convert *c)
 {
     struct json_node *list = params_node(c, CHAT_PARAM_MESSAGES);
     int r = decode_system(c);
-    int64_t i = 0;
+    struct json_walk w;
+    struct json_node *n;
     if (r == 0 && list == NULL)
         r = convert_reject(c, S("messages"), "is required");
     if (r < 0)
         return r;
-    for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), i++) {
+    member_walk(c, list, &w);
+    for (int64_t i = 0; r == 0 && (n = json_walk_next(&w)) != NULL; i++)
         r = decode_message(c, n, chat_path(c, S("messages"), i, S("")));
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    json_walk_done(&w);
+    return r;
 }

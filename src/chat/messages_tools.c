@@ -143,14 +143,15 @@ int messages_decode_tools(struct convert *c)
 {
     struct json_node *list = params_node(c, CHAT_PARAM_TOOLS);
     struct json_node *choice = params_node(c, CHAT_PARAM_TOOL_CHOICE);
-    int64_t i = 0;
-    for (struct json_node *n = json_first(&c->doc, list); n != NULL; n = json_next(n), i++) {
-        int r = messages_decode_tool(c, n, chat_path(c, S("tools"), i, S("")));
-        if (r < 0)
-            return r;
-    }
-    if (choice == NULL)
-        return 0;
+    struct json_walk w;
+    struct json_node *n;
+    int r = 0;
+    member_walk(c, list, &w);
+    for (int64_t i = 0; r == 0 && (n = json_walk_next(&w)) != NULL; i++)
+        r = messages_decode_tool(c, n, chat_path(c, S("tools"), i, S("")));
+    json_walk_done(&w);
+    if (r < 0 || choice == NULL)
+        return r;
     if (json_type(choice) != JSON_OBJECT)
         return convert_reject(c, S("tool_choice"), "must be an object");
     return decode_choice(c, choice);

@@ -112,12 +112,12 @@ static int read_parts(struct convert *c, struct json_node *array, struct str pat
                       struct responses_content *to)
 {
     int r = 0;
-    struct part p = { .node = json_first(&c->doc, array), .list = path };
-    while (p.node != NULL && r == 0) {
+    struct part p = { .list = path };
+    struct json_walk w;
+    member_walk(c, array, &w);
+    for (; r == 0 && (p.node = json_walk_next(&w)) != NULL; p.index++)
         r = read_part(c, &p, takes, to);
-        p.node = json_next(p.node);
-        p.index++;
-    }
+    json_walk_done(&w);
     return r;
 }
 
@@ -176,7 +176,10 @@ static int read_inner(struct convert *c, struct str inner, struct str path,
 int responses_read_output(struct convert *c, struct json_node *output, struct str path,
                           struct responses_content *ret)
 {
-    struct str inner = output == NULL ? S("") : str_trim(json_string(&c->doc, output));
+    struct str inside = text_inside(&c->doc, output), inner = S("");
+    /* outputs are long, and few begin so: those need no plain copy */
+    if (text_starts(text_trim_start((struct text){ inside.p, inside.n }), S("[")))
+        inner = str_trim(json_string(&c->doc, output));
     if (holds_parts(inner))
         return read_inner(c, inner, path, ret);
     return responses_read_content(c, output, path, RESPONSES_TEXT | RESPONSES_MEDIA, ret);

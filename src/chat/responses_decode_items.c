@@ -185,9 +185,13 @@ static int read_item(struct convert *c, struct json_node *item, struct str path)
 
 int responses_read_items(struct convert *c, struct json_node *array)
 {
+    struct json_walk w;
+    struct json_node *n;
     int64_t index = 0;
     int r = 0;
-    for (struct json_node *n = json_first(&c->doc, array); n != NULL && r == 0; n = json_next(n))
+    member_walk(c, array, &w);
+    while (r == 0 && (n = json_walk_next(&w)) != NULL)
         r = read_item(c, n, chat_path(c, S("input"), index++, S("")));
+    json_walk_done(&w);
     return r;
 }

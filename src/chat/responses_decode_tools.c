@@ -175,12 +175,12 @@ static int read_tool(struct convert *c, const struct declared *d)
 
 static int read_list(struct convert *c, struct json_node *array, struct declared d)
 {
+    struct json_walk w;
     int r = 0;
-    for (d.node = json_first(&c->doc, array); d.node != NULL && r == 0;
-         d.node = json_next(d.node)) {
+    member_walk(c, array, &w);
+    for (; r == 0 && (d.node = json_walk_next(&w)) != NULL; d.index++)
         r = read_tool(c, &d);
-        d.index++;
-    }
+    json_walk_done(&w);
     return r;
 }
 

@@ -96,18 +96,24 @@ static bool takes_breakpoint(struct writer *w, const struct chat_block *b)
     return false;
 }
 
+static void write_input_text(struct writer *w, struct text text, bool breakpoint)
+{
+    if (text.n == 0)
+        return;
+    json_out_object(w->o);
+    write_text_part(w->o, S("input_text"), text);
+    if (breakpoint)
+        write_breakpoint(w->o);
+    json_out_object_end(w->o);
+}
+
 static int write_input_part(struct writer *w, const struct chat_block *b)
 {
     bool breakpoint = takes_breakpoint(w, b);
     if (b->kind == CHAT_IMAGE || b->kind == CHAT_FILE)
         return write_media(w, b, breakpoint);
-    if (b->kind != CHAT_TEXT || b->text.n == 0)
-        return 0;
-    json_out_object(w->o);
-    write_text_part(w->o, S("input_text"), b->text);
-    if (breakpoint)
-        write_breakpoint(w->o);
-    json_out_object_end(w->o);
+    if (b->kind == CHAT_TEXT)
+        write_input_text(w, b->text, breakpoint);
     return 0;
 }
 
@@ -284,13 +290,12 @@ static int write_output_array(struct writer *w, const struct chat_result *result
         mark.n = 0;
     }
     for (const struct chat_block *b = result->blocks; b != NULL && r == 0; b = b->next) {
-        struct chat_block part = *b;
-        part.cache = CHAT_CACHE_NONE;
-        if (b->kind == CHAT_TEXT && mark.n > 0) {
-            part.text = text_cat(w->c->temp, mark, b->text);
+        if (b->kind == CHAT_TEXT) {
+            write_input_text(w, text_cat(w->c->temp, mark, b->text), false);
             mark.n = 0;
+        } else {
+            r = write_media(w, b, false);
         }
-        r = write_input_part(w, &part);
     }
     json_out_array_end(w->o);
     return r;

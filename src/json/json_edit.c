@@ -8,7 +8,7 @@
 
 void json_edit_init(struct json_edit *e, struct arena *a, struct str text)
 {
-    *e = (struct json_edit){ .arena = a, .text = text };
+    *e = (struct json_edit){ .arena = a, .nodes = a, .text = text };
     e->root = json_node_new(e, NULL);
     json_node_set_raw(e->root, str_trim(text));
 }

@@ -20,7 +20,7 @@
  *              followed it when it went, so a loop may remove the node it is at.
  *   Cost       a look at a node's children is linear in that node's text, once; walking a
  *              whole tree is linear too.  Memory: a node of 128 bytes per child of what was
- *              looked into, and below depth 16 per value.  [1,1,1... has a value every two
+ *              looked into, and below depth 16 per value; a walk keeps none.  [1,1,1... has a value every two
  *              bytes: an arena that must not abort needs a limit of 64 times the text.
  *   Depth      no recursion in proportion to the text's depth.
  */
@@ -40,11 +40,13 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 struct json_node;
 
 struct json_edit {
-    struct arena *arena;
+    struct arena *arena; /* of texts */
+    struct arena *nodes; /* the same, but during a walk */
     struct str text;
     struct json_node *root;
     unsigned eager; /* containers down to this depth are looked into by the first look, in one
                      * pass; for who reads the whole text.  0 after init */
+    unsigned eager_objects; /* likewise, of objects only; a walk's */
     bool changed;
     struct json_node *spare; /* allocated, not used */
     unsigned spare_n;
@@ -72,6 +74,23 @@ struct json_node *json_next(struct json_node *n);
 struct json_node *json_parent(struct json_node *n);
 struct str json_name(struct json_edit *e, struct json_node *n); /* of a member, unescaped */
 size_t json_count(struct json_edit *e, struct json_node *container);
+
+/* Goes over a long array for who keeps texts and no nodes: a child, and all below it, is there
+ * until the next one is asked for.  Children that are known already stay.  Walks may be nested;
+ * nothing may be edited meanwhile. */
+struct json_walk {
+    struct json_edit *edit;
+    struct json_node *list;
+    struct json_node *child; /* the one that was given, if it stays */
+    const char *p;           /* what follows it, if it does not; NULL: they are known */
+    struct arena own;        /* nodes of the child at hand */
+    struct json_edit outer;  /* what is given back at the end */
+};
+
+/* list: NULL or no array has no children. */
+void json_walk_begin(struct json_walk *w, struct json_edit *e, struct json_node *list);
+struct json_node *json_walk_next(struct json_walk *w); /* NULL: there is no further one */
+void json_walk_done(struct json_walk *w);              /* at any time, once */
 
 /* A sign on a node, for who wants to know later what was looked at. */
 void json_note(struct json_node *n);

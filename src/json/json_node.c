@@ -45,7 +45,7 @@ struct json_node *json_node_new(struct json_edit *e, struct json_node *parent)
 {
     if (e->spare_n == 0) {
         e->spare_n = NODES_AT_ONCE;
-        e->spare = arena_new(e->arena, struct json_node, NODES_AT_ONCE);
+        e->spare = arena_new(e->nodes, struct json_node, NODES_AT_ONCE);
     }
     struct json_node *n = &e->spare[--e->spare_n];
     n->parent = parent;
@@ -100,6 +100,12 @@ static const char *add_child(struct json_edit *e, struct json_node *parent, cons
     return p;
 }
 
+static bool is_looked_into(const struct json_edit *e, const struct json_node *n, bool deep)
+{
+    unsigned eager = n->type == JSON_OBJECT ? e->eager_objects : 0;
+    return is_container(n) && (deep || n->depth <= e->eager || n->depth <= eager);
+}
+
 void json_node_index(struct json_edit *e, struct json_node *n)
 {
     if (n->indexed)
@@ -124,7 +130,7 @@ void json_node_index(struct json_edit *e, struct json_node *n)
             at = at->parent;
         } else {
             p = add_child(e, at, sep, p, end);
-            if (is_container(at->last) && (deep || at->last->depth <= e->eager)) {
+            if (is_looked_into(e, at->last, deep)) {
                 at = at->last;
                 p++;
             } else {
@@ -135,6 +141,68 @@ void json_node_index(struct json_edit *e, struct json_node *n)
         }
         sep = p;
     }
+}
+
+/* ---- walks ---- */
+
+void json_walk_begin(struct json_walk *w, struct json_edit *e, struct json_node *list)
+{
+    *w = (struct json_walk){ .edit = e, .list = list, .outer = *e };
+    arena_init(&w->own, SIZE_MAX);
+    if (list == NULL || list->type != JSON_ARRAY)
+        return;
+    if (list->indexed) {
+        w->child = list->first;
+        return;
+    }
+    w->p = list->raw.p + 1;
+    e->nodes = &w->own;
+    e->spare_n = 0;
+    e->eager_objects = list->depth + 2U;
+}
+
+/* The element at p; what it consists of is found out at once. */
+static struct json_node *read_element(struct json_walk *w, const char *p, const char *end)
+{
+    struct json_node *n = json_node_new(w->edit, w->list);
+    json_node_set_raw(n, span(p, end));
+    if (n->type == JSON_OBJECT)
+        json_node_index(w->edit, n);
+    else
+        json_node_set_raw(n, span(p, json_skip_value(p, end)));
+    return n;
+}
+
+struct json_node *json_walk_next(struct json_walk *w)
+{
+    struct json_node *n = w->child;
+    if (w->p == NULL) {
+        w->child = n != NULL ? n->next : NULL;
+        return n;
+    }
+    const char *end = w->list->raw.p + w->list->raw.n;
+    const char *p = json_skip_space(w->p, end);
+    if (*p == ',')
+        p = json_skip_space(p + 1, end);
+    w->p = p;
+    if (*p == ']')
+        return NULL;
+    arena_reset(&w->own);
+    w->edit->spare_n = 0;
+    n = read_element(w, p, end);
+    w->p = n->raw.p + n->raw.n;
+    return n;
+}
+
+void json_walk_done(struct json_walk *w)
+{
+    if (w->p == NULL)
+        return;
+    w->edit->nodes = w->outer.nodes;
+    w->edit->eager_objects = w->outer.eager_objects;
+    w->edit->spare = w->outer.spare;
+    w->edit->spare_n = w->outer.spare_n;
+    arena_done(&w->own);
 }
 
 struct str json_unescape(struct arena *a, struct str quoted)

@@ -246,17 +246,23 @@ static bool is_space(const char utf8[4], size_t n)
     return n == 1 && (utf8[0] == ' ' || utf8[0] == '\t' || utf8[0] == '\n' || utf8[0] == '\r');
 }
 
-bool text_blank(struct text t)
+struct text text_trim_start(struct text t)
 {
     const char *p = t.p, *end = end_of(t);
     while (p < end) {
         char utf8[4];
         size_t n;
-        p = next_char(p, end, utf8, &n);
+        const char *next = next_char(p, end, utf8, &n);
         if (!is_space(utf8, n))
-            return false;
+            break;
+        p = next;
     }
-    return true;
+    return (struct text){ p, (size_t)(end - p) };
+}
+
+bool text_blank(struct text t)
+{
+    return text_trim_start(t).n == 0;
 }
 
 /* Goes forward: whether a byte belongs to an escape cannot be seen from behind. */

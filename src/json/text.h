@@ -42,7 +42,8 @@ struct str text_plain(struct arena *a, struct text t);
 
 struct text text_cat(struct arena *a, struct text x, struct text y);
 bool text_blank(struct text t); /* empty, or white space only (space \t \n \r, escaped or not) */
-struct text text_trim_end(struct text t);                 /* the same white space off its end */
+struct text text_trim_start(struct text t);               /* the same white space off its start */
+struct text text_trim_end(struct text t);                 /* and off its end */
 bool text_starts(struct text t, struct str plain);        /* plain: ASCII without escapes */
 bool text_starts_nocase(struct text t, struct str plain); /* the same */
 size_t text_chars(struct text t);                         /* Unicode characters */

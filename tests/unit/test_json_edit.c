@@ -361,6 +361,93 @@ static void kept_value(void **state)
                S("{\"content\": [{\"type\":\"text\",\"text\":\"hello\"}] }"));
 }
 
+static void expect_walk(struct json_node *list, const char *const *wanted)
+{
+    struct json_walk w;
+    json_walk_begin(&w, &edit, list);
+    for (; *wanted != NULL; wanted++) {
+        struct json_node *n = json_walk_next(&w);
+        assert_non_null(n);
+        assert_str(json_raw(&edit, n), str_of(*wanted));
+        assert_ptr_equal(json_parent(n), list);
+    }
+    assert_null(json_walk_next(&w));
+    assert_null(json_walk_next(&w));
+    json_walk_done(&w);
+}
+
+/* Goal: a walk gives what the tree holds, whether the tree is there already or not. */
+static void walks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *wanted[5];
+    } rows[] = {
+        { "[]", { NULL } },
+        { " [ ] ", { NULL } },
+        { "[1]", { "1" } },
+        { "[ 1 ,\t\"]\" , [ 2, 3 ],{\"a\" : [\"}\"] }\n]",
+          { "1", "\"]\"", "[ 2, 3 ]", "{\"a\" : [\"}\"] }" } },
+        { "[{},{\"a\":{\"b\":{}}},[],null]", { "{}", "{\"a\":{\"b\":{}}}", "[]", "null" } },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        open_text(str_of(rows[i].text));
+        expect_walk(at(""), rows[i].wanted);
+        expect_walk(at(""), rows[i].wanted);
+        (void)json_first(&edit, at(""));
+        expect_walk(at(""), rows[i].wanted);
+    }
+    static const char *const none[] = { NULL };
+    open_text(S("{\"a\":1}"));
+    expect_walk(NULL, none);
+    expect_walk(at(""), none);
+    expect_walk(at("/a"), none);
+}
+
+/* Goal: what is found below a child is its own, walks inside of walks too; an early end of one
+ * leaves the tree as it was, and no memory is kept for what was gone over. */
+static void walks_inside_walks(void **state)
+{
+    (void)state;
+    open_text(S("[{\"a\":[{\"n\":1},{\"n\":{\"m\":2}}]},{\"a\":[{\"n\":3}]},5]"));
+    struct json_walk outer, inner;
+    struct json_node *n, *m;
+    struct buf seen;
+    size_t used = 0;
+    buf_init(&seen, 1000);
+    json_walk_begin(&outer, &edit, at(""));
+    while ((n = json_walk_next(&outer)) != NULL && json_type(n) == JSON_OBJECT) {
+        used = used == 0 ? arena.used_bytes : used;
+        json_walk_begin(&inner, &edit, json_find(&edit, n, S("a")));
+        while ((m = json_walk_next(&inner)) != NULL)
+            buf_add(&seen, json_raw(&edit, json_find(&edit, m, S("n"))));
+        json_walk_done(&inner);
+        assert_str(json_name(&edit, json_first(&edit, n)), S("a"));
+    }
+    json_walk_done(&outer);
+    assert_str(buf_str(&seen), S("1{\"m\":2}3"));
+    assert_int_equal(arena.used_bytes, used);
+    assert_str(json_raw(&edit, at("/1/a/0/n")), S("3"));
+    buf_done(&seen);
+}
+
+/* Goal: nodes that are made during a walk over known children stay, too. */
+static void walks_over_what_is_known(void **state)
+{
+    (void)state;
+    open_text(S("[{\"a\":[1]}]"));
+    struct json_walk w;
+    struct json_node *first = json_first(&edit, at(""));
+    json_walk_begin(&w, &edit, at(""));
+    struct json_node *n = json_find(&edit, json_walk_next(&w), S("a"));
+    json_walk_done(&w);
+    assert_str(json_raw(&edit, json_first(&edit, n)), S("1"));
+    assert_str(json_raw(&edit, n), S("[1]"));
+    assert_str(json_name(&edit, n), S("a"));
+    assert_ptr_equal(json_parent(n), first);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -378,6 +465,9 @@ int main(void)
         TEST(deep_texts),
         TEST(equality),
         TEST(kept_value),
+        TEST(walks),
+        TEST(walks_inside_walks),
+        TEST(walks_over_what_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

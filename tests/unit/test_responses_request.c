@@ -567,8 +567,10 @@ static void errors_are_marked_in_the_text(void **state)
     expect_input("\"output\":\"eRRor: x\\n2\"}");
     assert_int_equal(decode(S("{\"input\":\"x\"}")), 0);
     add_result(TEXT(""), true);
-    struct chat_block *b = c->request.last->blocks->result.blocks;
-    b->kind = CHAT_IMAGE;
+    struct chat_result *result = &c->request.last->blocks->result;
+    struct chat_block *b = chat_new_block(c, CHAT_IMAGE);
+    b->next = result->blocks->next;
+    result->blocks = b;
     b->media = (struct chat_media){ .source = CHAT_MEDIA_URL, .payload = TEXT("https://a/b") };
     expect_input(
         "\"output\":[{\"type\":\"input_text\",\"text\":\"Error:\"},{\"type\":\"input_image\","

@@ -128,12 +128,15 @@ static void blank_and_trim(void **state)
         struct text got = text_trim_end(rows[i].text);
         assert_str(as_str(got), as_str(rows[i].trimmed));
         assert_int_equal(text_blank(rows[i].text), rows[i].trimmed.n == 0);
+        assert_int_equal(text_blank(text_trim_start(rows[i].text)), rows[i].trimmed.n == 0);
     }
 }
 
 static void looks(void **state)
 {
     (void)state;
+    assert_str(as_str(text_trim_start(TEXT(" \\n" E("0020") "a \\n"))), S("a \\n"));
+    assert_str(as_str(text_trim_start(TEXT("\\\\n"))), S("\\\\n"));
     assert_true(text_starts(TEXT("x-anthropic"), S("x-")));
     assert_true(text_starts(TEXT(E("0078") "-a"), S("x-a")));
     assert_false(text_starts(TEXT("x"), S("x-")));
