@@ -31,6 +31,7 @@ struct decoder {
     bool usage_new;
     enum stop_reason stop;     /* FINISHED: the last one that came */
     struct text stop_sequence; /* one of c->stop, or empty */
+    bool reasons_plainly;      /* in a member of its own: the details only repeat it */
 };
 
 const size_t completions_decoder_size = sizeof(struct decoder);
@@ -177,7 +178,8 @@ static int content(struct convert *c, struct decoder *d, struct json_node *node)
     return e;
 }
 
-/* The same text may stand in up to three members: it counts once (E82). */
+/* The same text may stand in up to three members: it counts once (E82), also when the details come
+ * after it, as we ourselves send them. */
 static int reasoning(struct convert *c, struct decoder *d, struct json_node *delta)
 {
     unsigned read = c->profile.chat_reasoning_out;
@@ -189,10 +191,11 @@ static int reasoning(struct convert *c, struct decoder *d, struct json_node *del
         inside = member_inside(c, delta, S("reasoning_content"));
     if (inside.n == 0 && (read & REASONING_TEXT))
         inside = member_inside(c, delta, S("reasoning"));
+    d->reasons_plainly = d->reasons_plainly || inside.n > 0;
     int e = first == NULL ? 0 : want(c, d, PART_REASONING);
     for (struct json_node *n = first; e == 0 && n != NULL; n = json_next(n)) {
         e = completions_details_add(c, &d->details, n);
-        if (e == 0 && inside.n == 0)
+        if (e == 0 && !d->reasons_plainly)
             e = add(c, d, PART_REASONING, text_inside(&c->doc, completions_details_text(c, n)));
     }
     return e == 0 ? add(c, d, PART_REASONING, inside) : e;
@@ -351,6 +354,7 @@ static int end(struct convert *c, struct decoder *d)
 {
     struct chat_event ev = { .kind = EVENT_FINISH };
     ev.finish.reason = d->stop;
+    ev.finish.filtered = d->stop == STOP_REFUSAL;
     ev.finish.stop_sequence = d->stop_sequence;
     int e = close_all(c, d);
     if (e == 0)

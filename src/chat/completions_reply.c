@@ -180,23 +180,34 @@ struct text completions_gap(enum part_kind kind, bool own_item)
 
 /* ---- the whole reply ---- */
 
-/* Texts of a kind as one string; *ret_any is false when there is none. */
+/* Texts that become one string. */
+struct joint {
+    bool any;
+    struct str item; /* of the last text */
+};
+
+/* What stands before this text, which is not empty. */
+static struct text joint_gap(struct joint *j, const struct reply_part *p)
+{
+    struct text gap = TEXT("");
+    if (j->any)
+        gap = completions_gap(p->kind, p->item_id.n > 0 && !str_eq(p->item_id, j->item));
+    *j = (struct joint){ true, p->item_id };
+    return gap;
+}
+
+/* Texts of a kind as one string. */
 static void write_joined(struct json_out *o, const struct reply *r, enum part_kind kind)
 {
-    struct str item = S("");
-    bool any = false;
+    struct joint joint = { .any = false };
     json_out_string_begin(o);
     for (uint32_t i = 0; i < r->part_count; i++) {
         const struct reply_part *p = r->parts[i];
         struct text t = reply_part_text(p);
         if (p->kind != kind || t.n == 0)
             continue;
-        if (any)
-            json_out_string_add(
-                o, completions_gap(kind, p->item_id.n > 0 && !str_eq(p->item_id, item)));
+        json_out_string_add(o, joint_gap(&joint, p));
         json_out_string_add(o, t);
-        item = p->item_id;
-        any = true;
     }
     json_out_string_end(o);
 }
@@ -228,7 +239,7 @@ static void write_content(struct json_out *o, const struct reply *r)
     json_out_name(o, S("refusal"));
     if (refused)
         write_joined(o, r, PART_REFUSAL);
-    else if (r->stop == STOP_REFUSAL)
+    else if (r->stop == STOP_REFUSAL && !r->filtered)
         json_out_text(o, r->explanation.n > 0 ? r->explanation : completions_refusal);
     else
         json_out_null(o);
@@ -236,12 +247,14 @@ static void write_content(struct json_out *o, const struct reply *r)
 
 static void write_annotations(struct json_out *o, const struct reply *r)
 {
-    int64_t base = 0;
+    struct joint joint = { .any = false };
+    int64_t base = 0; /* characters of `content` before this text */
     bool any = false;
     for (uint32_t i = 0; i < r->part_count; i++) {
         const struct reply_part *p = r->parts[i];
-        if (p->kind != PART_TEXT)
+        if (p->kind != PART_TEXT || buf_len(&p->text) == 0)
             continue;
+        base += (int64_t)text_chars(joint_gap(&joint, p));
         int64_t end = base + (int64_t)text_chars(reply_part_text(p));
         for (const struct reply_citation *n = p->citations; n != NULL; n = n->next) {
             if (!any) {

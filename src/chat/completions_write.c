@@ -326,7 +326,7 @@ static void finish(struct convert *c, struct encoder *e, const struct chat_event
 {
     struct text why = ev->finish.explanation;
     struct json_out o;
-    if (ev->finish.reason == STOP_REFUSAL && !e->refused)
+    if (ev->finish.reason == STOP_REFUSAL && !ev->finish.filtered && !e->refused)
         send_text(c, e, S("refusal"), TEXT(""), why.n > 0 ? why : completions_refusal, S(""));
     delta_begin(c, e, &o);
     write_notes(e, &o);

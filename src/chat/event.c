@@ -125,6 +125,7 @@ static int finish(struct reply *r, const struct chat_event *ev)
         return E_UPSTREAM_EVENT;
     r->finished = true;
     r->stop = ev->finish.reason;
+    r->filtered = ev->finish.filtered;
     r->stop_sequence = keep_text(r, ev->finish.stop_sequence);
     r->explanation = keep_text(r, ev->finish.explanation);
     r->category = arena_str(r->arena, ev->finish.category);

@@ -115,6 +115,7 @@ struct chat_event {
             struct text stop_sequence; /* STOP_SEQUENCE: which one */
             struct text explanation;   /* STOP_REFUSAL; may be empty */
             struct str category;       /* STOP_REFUSAL; may be empty */
+            bool filtered;             /* STOP_REFUSAL: by a filter; no words are to be made up */
         } finish;
         struct event_error error;
     };
@@ -146,7 +147,7 @@ struct reply {
     struct reply_part **parts; /* by number */
     uint32_t part_count, part_cap;
     struct event_usage usage;
-    bool finished;
+    bool finished, filtered;
     enum stop_reason stop;
     struct text stop_sequence, explanation;
     struct str category;

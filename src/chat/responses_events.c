@@ -110,6 +110,7 @@ static int finish(struct convert *c, struct reader *d, struct str status,
         return r;
     struct chat_event ev = { .kind = EVENT_FINISH };
     ev.finish.reason = stop_of(c, d, status, response);
+    ev.finish.filtered = ev.finish.reason == STOP_REFUSAL;
     r = emit(c, &ev);
     d->ended = true;
     return r < 0 ? r : emit_end(c);

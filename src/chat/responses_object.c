@@ -490,7 +490,7 @@ void responses_encode_reply(struct convert *c, const struct reply *reply, struct
         }
         out.last->cut = p->cut;
     }
-    if (reply->stop == STOP_REFUSAL && !said) {
+    if (reply->stop == STOP_REFUSAL && !reply->filtered && !said) {
         struct responses_item *it = responses_item_new(c, NULL);
         it->refusal = responses_declined(reply);
         it->cut = true;

@@ -387,7 +387,7 @@ static void part_stop(struct convert *c, struct writer *w, uint32_t part)
 static void finish(struct convert *c, struct writer *w)
 {
     message_leave(c, w);
-    if (w->reply.stop != STOP_REFUSAL || w->said)
+    if (w->reply.stop != STOP_REFUSAL || w->reply.filtered || w->said)
         return;
     struct responses_item *it = responses_item_new(c, NULL);
     it->refusal = responses_declined(&w->reply);
