@@ -134,6 +134,32 @@ static const struct reply_case to_messages[] = {
          "d {'reasoning':'1'}\nd {'content':'2'}\nd {'reasoning':'3'}\nd {'content':'4'}\n"
          "f stop\nDONE",
          "<thinkingh(1)" SIGN "><textt(2)><thinkingh(3)" SIGN "><textt(4)>=end_turn" ZERO),
+    CASE("compatible backends' words for the end: eos", "d {'content':'a'}\nf eos\nDONE",
+         "<textt(a)>=end_turn" ZERO),
+    CASE("end_turn", "d {'content':'a'}\nf end_turn\nDONE", "<textt(a)>=end_turn" ZERO),
+    CASE("stop_sequence", "d {'content':'a'}\nf stop_sequence\nDONE", "<textt(a)>=end_turn" ZERO),
+    CASE("max_tokens", "d {'content':'a'}\nf max_tokens\nDONE", "<textt(a)>=max_tokens" ZERO),
+    CASE("an unknown one", "d {'content':'a'}\nf zork\nDONE", "<textt(a)>=end_turn" ZERO),
+    CASE("an unknown one, behind a call", CALL("0", "a", "f", "{}") "f zork\nDONE",
+         "<tool_use:f:aj({})>=tool_use" ZERO),
+    CASE("error", "d {'content':'a'}\nf error\nDONE",
+         "<textt(a)!api_error:the upstream reported an error"),
+    CASE("filter results behind the finish, in a choice without a delta",
+         "d {'content':'a'}\nf stop\n"
+         "{'choices':[{'index':0,'finish_reason':null,'content_filter_offsets':{}}]}\n"
+         "u {'prompt_tokens':1,'completion_tokens':2}\nDONE",
+         "<textt(a)>=end_turn{1/0/0/2}."),
+    CASE("usage in an array",
+         "d {'content':'a'}\nf stop\n"
+         "u [{'prompt_tokens':1,'completion_tokens':2}]\nDONE",
+         "<textt(a)>=end_turn{1/0/0/2}."),
+    CASE("indexes that begin with 1, or are no numbers",
+         CALL("1", "a", "f", "{}") CALL("'2'", "b", "g", "{") MORE("'2'", "}") "f stop\nDONE",
+         "<tool_use:f:aj({})><tool_use:g:bj({)j(})>=tool_use" ZERO),
+    CASE("the id, the name and the arguments one by one",
+         "d {'tool_calls':[{'index':0,'id':'a'}]}\n"
+         "d {'tool_calls':[{'index':0,'function':{'name':'f'}}]}\n" MORE("0", "{}") "f stop\nDONE",
+         "<tool_use:f:aj({})>=tool_use" ZERO),
     CASE("a finish with every chunk: nothing is lost, and the last reason counts",
          "{'choices':[{'index':0,'delta':{'content':'a'},'finish_reason':'stop'}]}\n"
          "{'choices':[{'index':0,'delta':{'content':'b'},'finish_reason':'stop'}]}\n"
