@@ -59,8 +59,8 @@ class Stream:
 class Load:
     """Keeps n streams open, some as long as `longest`, and asks short requests all the time."""
 
-    def __init__(self, port, n, longest):
-        self.port, self.n, self.longest = port, n, longest
+    def __init__(self, port, n, longest, pause=0.005):
+        self.port, self.n, self.longest, self.pause = port, n, longest, pause
         self.end, self.over = threading.Event(), threading.Event()
         self.done, self.asked, self.faults, self.refused = 0, 0, [], []
         self.open = 0
@@ -106,7 +106,7 @@ class Load:
             except OSError as e:
                 self.refused.append(e)
             self.asked += 1
-            time.sleep(0.005)
+            time.sleep(self.pause)
 
     def finish(self):
         self.end.set()
@@ -226,22 +226,24 @@ def test_bad_configuration_is_refused(sim, tmp_path, what):
 
 # --- crashes ---
 
-CRASHES = [signal.SIGKILL, signal.SIGABRT]
-CRASHES += [] if SANITIZED else [signal.SIGSEGV]  # the address sanitizer takes it
+# how, streams, connects: one of them as the contract wants it
+CRASHES = [(signal.SIGKILL, 200, 10_000), (signal.SIGABRT, 40, 1000)]
+CRASHES += [] if SANITIZED else [(signal.SIGSEGV, 40, 1000)]  # the address sanitizer takes it
+REPLACED_S = 5 if SANITIZED else 0.2
 
 
-@pytest.mark.parametrize("how", CRASHES)
-@pytest.mark.row("5: worker crash", "7: reload and worker crash",
-                 lacks="40 streams and some 1,000 connects instead of 200 and 10,000; "
-                       "the time to replace a worker is printed, not judged")
-def test_worker_crashes_under_load(sim, tmp_path, how):
-    """No connection is refused; a new worker serves soon; the others' streams live; counts stay."""
+@pytest.mark.parametrize(("how", "streams", "connects"), CRASHES)
+@pytest.mark.row("5: worker crash", "7: reload and worker crash")
+def test_worker_crashes_under_load(sim, tmp_path, record_property, how, streams, connects):
+    """No connection is refused; a new worker serves soon; the others' streams live; counts stay.
+
+    Soon is judged by the fastest of three: a test machine may be busy otherwise."""
     admin = tmp_path / "admin"
     with FileProxy(tmp_path, ANTHROPIC_BASE_URL=sim.url, SERVICES="claude", WORKERS="4",
                    ADMIN_LISTEN=f"unix:{admin}") as p:
         p.deaths_expected = True
-        load = Load(p.claude_port, 40, 6)
-        until(lambda: load.open >= 40)
+        load = Load(p.claude_port, streams, 6, 0 if streams > 40 else 0.005)
+        until(lambda: load.open >= streams)
         time.sleep(1.1)  # younger ones are replaced after a pause
         before = metrics(admin)
         seen, gaps = len(p.lines), []
@@ -254,11 +256,15 @@ def test_worker_crashes_under_load(sim, tmp_path, how):
             gaps.append(time.monotonic() - died)
             assert new
             time.sleep(1.2)
+        until(lambda: load.asked >= connects, 120)
         load.finish()
         assert len([x for x in p.lines[seen:] if x["event"] == "worker_died"]) == 3
         after = metrics(admin)
-        print(f"\nreplaced after {[round(g * 1000) for g in gaps]} ms; of {load.done} streams "
-              f"{len(load.faults)} broke, {load.asked} requests, {len(load.refused)} failed")
+        said = (f"replaced after {[round(g * 1000) for g in gaps]} ms; of {load.done} streams "
+                f"{len(load.faults)} broke, {load.asked} connects, {len(load.refused)} failed")
+        record_property("crashes", said)
+        print(f"\n{said}")
+        assert min(gaps) <= REPLACED_S, gaps
         # What the dead worker had accepted breaks; nothing is refused.
         assert not [x for x in load.refused if isinstance(x, ConnectionRefusedError)]
         assert len(load.refused) <= 6
