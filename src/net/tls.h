@@ -40,7 +40,7 @@ struct tls_sessions {
 };
 void tls_sessions_done(struct tls_sessions *s);
 
-/* A client SSL for one handshake, ready for SSL_set_fd or BIOs.  sessions may
+/* A client SSL for one handshake, ready for wire_init() or BIOs.  sessions may
  * be NULL and must outlive the SSL. */
 SSL *tls_client_ssl(SSL_CTX *ctx, struct str host, bool offer_h2, struct tls_sessions *sessions);
 

@@ -1,8 +1,10 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,16 +15,117 @@
 
 enum {
     RECORD_BYTES_MAX = 16 * 1024,
+    RECEIVE_BYTES_MAX = 64 * 1024,
     ERROR_TEXT_BYTES_MAX = 512,
     WINDOW_BYTES_MAX = 3 * 1024 * 1024, /* the kernel doubles it for its own needs */
 };
+
+/*
+ * What OpenSSL reads from and writes to.  One system call receives many records, into bytes that
+ * all wires share: OpenSSL takes them from there one by one, and what it leaves is kept apart.  Its
+ * own reading ahead moves the rest of its buffer for each record, and costs a buffer per wire.
+ */
+static char received[RECEIVE_BYTES_MAX];
+
+static void begin(struct wire *w, size_t in_max)
+{
+    w->in_max = in_max < sizeof(received) ? in_max : sizeof(received);
+    w->in_dry = false;
+    ERR_clear_error();
+}
+
+static void end(struct wire *w)
+{
+    if (w->in.n == 0 || w->in_kept != NULL)
+        return;
+    w->in_kept = mem_dup(w->in.p, w->in.n);
+    w->in.p = w->in_kept;
+}
+
+static ssize_t receive(struct wire *w)
+{
+    if (w->in_dry) {
+        errno = EAGAIN;
+        return -1;
+    }
+    ssize_t n;
+    do
+        n = recv(w->fd, received, w->in_max, 0);
+    while (n < 0 && errno == EINTR);
+    w->in_dry = n >= 0 ? (size_t)n < w->in_max : errno == EAGAIN;
+    w->in_ended = n == 0;
+    if (n > 0)
+        w->in = (struct str){ received, (size_t)n };
+    return n;
+}
+
+static int bio_read(BIO *bio, char *to, int max)
+{
+    struct wire *w = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t got = w->in.n > 0 ? 1 : receive(w);
+    if (got < 0 && errno == EAGAIN)
+        BIO_set_retry_read(bio);
+    if (got <= 0)
+        return (int)got;
+    size_t n = w->in.n < (size_t)max ? w->in.n : (size_t)max;
+    memcpy(to, w->in.p, n);
+    w->in = str_slice(w->in, n, w->in.n);
+    if (w->in.n == 0) {
+        free(w->in_kept);
+        w->in_kept = NULL;
+    }
+    return (int)n;
+}
+
+static int bio_write(BIO *bio, const char *p, int n)
+{
+    struct wire *w = BIO_get_data(bio);
+    ssize_t put;
+    BIO_clear_retry_flags(bio);
+    do
+        put = send(w->fd, p, (size_t)n, MSG_NOSIGNAL);
+    while (put < 0 && errno == EINTR);
+    if (put < 0 && errno == EAGAIN)
+        BIO_set_retry_write(bio);
+    return (int)put;
+}
+
+static long bio_ctrl(BIO *bio, int command, long n, void *p)
+{
+    (void)n;
+    (void)p;
+    const struct wire *w = BIO_get_data(bio);
+    if (command == BIO_CTRL_EOF)
+        return w->in_ended;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO *bio_new(struct wire *w)
+{
+    static BIO_METHOD *method;
+    if (method == NULL) {
+        method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
+        must(method != NULL);
+        must(BIO_meth_set_read(method, bio_read) == 1);
+        must(BIO_meth_set_write(method, bio_write) == 1);
+        must(BIO_meth_set_ctrl(method, bio_ctrl) == 1);
+    }
+    BIO *bio = BIO_new(method);
+    must(bio != NULL);
+    BIO_set_data(bio, w);
+    BIO_set_init(bio, 1);
+    return bio;
+}
 
 void wire_init(struct wire *w, int fd, SSL *ssl)
 {
     must(fd >= 0);
     *w = (struct wire){ .fd = fd, .ssl = ssl };
-    if (ssl != NULL)
-        must(SSL_set_fd(ssl, fd) == 1);
+    if (ssl == NULL)
+        return;
+    BIO *bio = bio_new(w);
+    SSL_set_bio(ssl, bio, bio);
 }
 
 /* Keeps the reason of a failed TLS call; the error queue dies with the next one. */
@@ -62,10 +165,11 @@ static int tls_result(struct wire *w, int r, int saved_errno)
 int wire_handshake(struct wire *w)
 {
     must(w->ssl != NULL);
-    ERR_clear_error();
+    begin(w, RECORD_BYTES_MAX);
     errno = 0;
     int r = SSL_do_handshake(w->ssl);
     int saved_errno = errno;
+    end(w);
     w->read_wants_write = false;
     if (r == 1)
         return 0;
@@ -79,15 +183,20 @@ int wire_handshake(struct wire *w)
     return E_UPSTREAM_TLS;
 }
 
+static bool tls_has_more(const struct wire *w)
+{
+    return w->in.n > 0 || SSL_pending(w->ssl) > 0;
+}
+
 static ssize_t tls_read(struct wire *w, char *to, size_t cap)
 {
     size_t n = 0;
     int e = -EAGAIN;
     w->read_wants_write = false;
-    /* Many small records fill it, too.  Asking a socket that has no more costs a system call. */
-    while (n == 0 || (n < cap && SSL_has_pending(w->ssl))) {
+    begin(w, cap);
+    /* Many small records fill it, too. */
+    while (n == 0 || (n < cap && tls_has_more(w))) {
         size_t got = 0;
-        ERR_clear_error();
         errno = 0;
         int r = SSL_read_ex(w->ssl, to + n, cap - n, &got);
         int saved_errno = errno;
@@ -98,11 +207,12 @@ static ssize_t tls_read(struct wire *w, char *to, size_t cap)
         }
         n += got;
     }
+    end(w);
     if (n == 0)
         return e;
     if (e < 0 && e != -EAGAIN)
         w->read_error = e;
-    w->read_dry = e == -EAGAIN && n < cap;
+    w->read_dry = e == -EAGAIN && w->in_dry && !tls_has_more(w);
     return (ssize_t)n;
 }
 
@@ -130,10 +240,11 @@ static ssize_t tls_write(struct wire *w, struct str bytes)
     while (n < bytes.n) {
         size_t put = 0;
         size_t want = bytes.n - n < RECORD_BYTES_MAX ? bytes.n - n : RECORD_BYTES_MAX;
-        ERR_clear_error();
+        begin(w, RECORD_BYTES_MAX);
         errno = 0;
         int r = SSL_write_ex(w->ssl, bytes.p + n, want, &put);
         int saved_errno = errno;
+        end(w);
         if (r == 1) {
             n += put;
             continue;
@@ -166,10 +277,11 @@ int wire_peek(struct wire *w)
         return w->read_error;
     if (w->ssl != NULL) {
         size_t got = 0;
-        ERR_clear_error();
+        begin(w, RECORD_BYTES_MAX);
         errno = 0;
         int r = SSL_peek_ex(w->ssl, &byte, 1, &got);
         int saved_errno = errno;
+        end(w);
         return r == 1 ? 1 : tls_result(w, r, saved_errno);
     }
     ssize_t n = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -178,7 +290,7 @@ int wire_peek(struct wire *w)
 
 bool wire_has_pending(const struct wire *w)
 {
-    return w->read_error != 0 || (w->ssl != NULL && SSL_has_pending(w->ssl));
+    return w->read_error != 0 || (w->ssl != NULL && tls_has_more(w));
 }
 
 static void close_notify(struct wire *w)
@@ -233,6 +345,7 @@ void wire_close(struct wire *w, bool orderly, bool reset)
         setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     }
     close(w->fd);
+    free(w->in_kept);
     free(w->error_text);
     *w = (struct wire){ .fd = -1 };
 }

@@ -6,6 +6,9 @@
  *   Ownership  owns fd and ssl after wire_init(); wire_close() ends both.
  *   Results    > 0 bytes moved, 0 (reads) the other side has ended, -EAGAIN
  *              not now, other -errno or E_UPSTREAM_TLS: broken for good.
+ *   Limits     between two calls at most 64 KiB of ciphertext that OpenSSL has not taken, no more
+ *              than the cap of the last read.
+ *   Threads    one thread reads all wires: what they receive into is shared.
  *   Waiting    after -EAGAIN, the want_ flags say what to wait for besides the
  *              natural direction: TLS may have to write in order to read.
  */
@@ -25,6 +28,11 @@ struct wire {
     SSL *ssl;         /* NULL: plain */
     char *error_text; /* why TLS failed, or NULL; owned */
     int read_error;   /* met behind bytes already returned */
+    struct str in;    /* received, but not yet taken by OpenSSL */
+    char *in_kept;    /* where it is between two calls, or NULL; owned */
+    size_t in_max;    /* what one system call may receive in this call */
+    bool in_dry;      /* in this call the socket has given all it had */
+    bool in_ended;
     bool read_wants_write, write_wants_read;
     bool read_dry;   /* the last read has most likely taken all there was */
     bool tls_broken; /* no close_notify may be sent any more */
