@@ -133,26 +133,16 @@ static void add_int(int64_t n, struct buf *out)
     buf_add_u64(out, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
 }
 
-/* Times in milliseconds have three decimals at most: those need no printf. */
-static void add_double(double x, struct buf *out)
+static char *put(char *to, struct str s)
 {
-    double thousands = x * 1000.0;
-    if (!(fabs(thousands) < 1e15) || (double)(int64_t)thousands / 1000.0 != x) {
-        buf_addf(out, "%.15g", x);
-        return;
-    }
-    int64_t n = (int64_t)thousands;
-    if (n < 0)
-        buf_add_byte(out, '-');
-    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    buf_add_u64(out, u / 1000);
-    char decimals[] = { '.', (char)('0' + u / 100 % 10), (char)('0' + u / 10 % 10),
-                        (char)('0' + u % 10) };
-    size_t length = sizeof(decimals);
-    while (length > 1 && decimals[length - 1] == '0')
-        length--;
-    if (length > 1)
-        buf_add(out, (struct str){ decimals, length });
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
+static char *put_u64(char *to, uint64_t n)
+{
+    char digits[STR_U64_MAX];
+    return put(to, str_u64(n, digits));
 }
 
 /* n in decimal with leading zeros. */
@@ -160,6 +150,37 @@ static void put_digits(int n, int width, char *to)
 {
     for (int i = width - 1; i >= 0; i--, n /= 10)
         to[i] = (char)('0' + n % 10);
+}
+
+enum { THOUSANDTHS_CHARS = STR_U64_MAX + 5 };
+
+/* Times in milliseconds have three decimals at most: those need no printf.  NULL: x has more. */
+static char *put_thousandths(char *to, double x)
+{
+    double thousands = x * 1000.0;
+    if (!(fabs(thousands) < 1e15) || (double)(int64_t)thousands / 1000.0 != x)
+        return NULL;
+    int64_t n = (int64_t)thousands;
+    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    if (n < 0)
+        *to++ = '-';
+    to = put_u64(to, u / 1000);
+    if (u % 1000 == 0)
+        return to;
+    *to = '.';
+    put_digits((int)(u % 1000), 3, to + 1);
+    for (to += 4; to[-1] == '0';)
+        to--;
+    return to;
+}
+
+static void add_double(double x, struct buf *out)
+{
+    char text[THOUSANDTHS_CHARS], *end = put_thousandths(text, x);
+    if (end != NULL)
+        buf_add(out, (struct str){ text, (size_t)(end - text) });
+    else
+        buf_addf(out, "%.15g", x);
 }
 
 enum { TIME_CHARS = 23, DATE_CHARS = 11 }; /* "2026-11-23T16:00:00.123", "2026-11-23T" */
@@ -212,12 +233,6 @@ static void add_plain(const struct log_field *f, struct buf *out)
     }
 }
 
-static char *put(char *to, struct str s)
-{
-    memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
 /* What every line begins with.  Event and logger are literals of ours. */
 static void json_head(const struct log_line *l, struct buf *out)
 {
@@ -240,31 +255,57 @@ static void json_head(const struct log_line *l, struct buf *out)
     buf_commit(out, (size_t)(to - begin));
 }
 
-/* Most texts need no escapes, and most numbers are whole ones. */
+enum { PAD_BYTES = 16 };
+
+/* A text in quotes, with room for PAD_BYTES more.  NULL: it needs escapes.  It is copied first:
+ * what stands behind it is then ours, and can be looked at with it. */
+static char *put_text(char *to, struct str s)
+{
+    static const char spaces[PAD_BYTES + 1] = "                ";
+    *to++ = '"';
+    if (s.n > 0)
+        memcpy(to, s.p, s.n);
+    memcpy(to + s.n, spaces, PAD_BYTES);
+    for (size_t i = 0; i < s.n; i += PAD_BYTES)
+        if (!is_plain16((const unsigned char *)to + i))
+            return NULL;
+    to[s.n] = '"';
+    return to + s.n + 1;
+}
+
+/* NULL: the value needs more than a copy. */
+static char *put_value(char *to, const struct log_field *f)
+{
+    switch (f->type) {
+    case LOG_FIELD_STR:
+        return put_text(to, f->text);
+    case LOG_FIELD_INT:
+        return f->number >= 0 ? put_u64(to, (uint64_t)f->number) : NULL;
+    case LOG_FIELD_DOUBLE:
+        return put_thousandths(to, f->real);
+    case LOG_FIELD_BOOL:
+        return put(to, f->number != 0 ? S("true") : S("false"));
+    case LOG_FIELD_JSON:
+        break;
+    }
+    return NULL;
+}
+
+/* Most texts need no escapes, and most numbers are short. */
 static void json_field(const struct log_field *f, struct buf *out)
 {
-    bool text = f->type == LOG_FIELD_STR, whole = f->type == LOG_FIELD_INT && f->number >= 0;
-    size_t room = f->name.n + sizeof(",\"\":\"\"") + (text ? f->text.n : STR_U64_MAX);
-    char *begin = buf_reserve(out, room);
+    size_t text_n = f->type == LOG_FIELD_STR ? f->text.n : THOUSANDTHS_CHARS;
+    char *begin = buf_reserve(out, f->name.n + sizeof(",\"\":\"\"") + text_n + PAD_BYTES);
     if (begin == NULL)
         return;
     char *to = put(begin, S(",\"")); /* the name is a literal of ours */
     to = put(to, f->name);
     to = put(to, S("\":"));
-    bool plain = text && plain_end(f->text, 0) == f->text.n;
-    if (plain) {
-        *to++ = '"';
-        if (f->text.n > 0)
-            to = put(to, f->text);
-        *to++ = '"';
-    } else if (whole) {
-        char digits[STR_U64_MAX];
-        to = put(to, str_u64((uint64_t)f->number, digits));
-    }
-    buf_commit(out, (size_t)(to - begin));
-    if (text && !plain)
+    char *end = put_value(to, f);
+    buf_commit(out, (size_t)((end != NULL ? end : to) - begin));
+    if (end == NULL && f->type == LOG_FIELD_STR)
         add_quoted(f->text, out);
-    else if (!text && !whole)
+    else if (end == NULL)
         add_plain(f, out);
 }
 

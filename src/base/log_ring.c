@@ -325,7 +325,8 @@ void log_ring_put(struct log_ring *r, struct str line)
     if (first > line.n)
         first = line.n;
     memcpy(r->bytes + at, line.p, first);
-    memcpy(r->bytes, line.p + first, line.n - first);
+    if (first < line.n)
+        memcpy(r->bytes, line.p + first, line.n - first);
     atomic_store(&r->head, head + line.n);
     wake(r);
 }

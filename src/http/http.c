@@ -187,31 +187,22 @@ bool http_is_hop(struct str lower_name)
     return false;
 }
 
-static bool is_control(unsigned char c)
-{
-    return (c < 0x20 && c != '\t') || c == 0x7f;
-}
-
 /* Is there a control byte among the sixteen?  Bytes above 0x7f are none. */
-static bool has_control(const char *p)
+static bool has_control(bytes16 v)
 {
-    bytes16 v = bytes16_load(p);
     return bytes16_any((((v & -0x20) == 0) & (v != '\t')) | (v == 0x7f));
 }
 
 bool http_value_ok(struct str value)
 {
-    size_t i = 0;
-    if (value.n >= 16) {
-        for (; value.n - i >= 16; i += 16)
-            if (has_control(value.p + i))
-                return false;
-        return i == value.n || !has_control(value.p + value.n - 16);
-    }
-    for (; i < value.n; i++)
-        if (is_control((unsigned char)value.p[i]))
+    if (value.n == 0)
+        return true;
+    if (value.n <= 16)
+        return !has_control(bytes16_load_short(value.p, value.n));
+    for (size_t i = 0; i < value.n - 16; i += 16)
+        if (has_control(bytes16_load(value.p + i)))
             return false;
-    return true;
+    return !has_control(bytes16_load(value.p + value.n - 16));
 }
 
 static bool is_alnum(char c)
@@ -239,17 +230,44 @@ static bool is_token(unsigned char c)
     return token_bytes[c] != 0;
 }
 
+/* Mostly names are made of letters, digits and dashes: those are known sixteen at once. */
+static bool is_usual(bytes16 v)
+{
+    bytes16 letters = ((v | 0x20) >= 'a') & ((v | 0x20) <= 'z');
+    return !bytes16_any(~(letters | ((v >= '0') & (v <= '9')) | (v == '-')));
+}
+
 bool http_name_ok(struct str name)
 {
+    if (name.n > 0 && name.n <= 16 && is_usual(bytes16_load_short(name.p, name.n)))
+        return true;
     for (size_t i = 0; i < name.n; i++)
         if (!is_token((unsigned char)name.p[i]))
             return false;
     return name.n > 0;
 }
 
+/* A usual name; all of its bytes that are no capitals have the bit already that makes one small. */
+static bool usual_to_lower(char *name, size_t n)
+{
+    if (n < 4 || n > 16)
+        return false;
+    bytes16 v = bytes16_load_short(name, n);
+    if (!is_usual(v))
+        return false;
+    v |= 0x20;
+    const char *lower = (const char *)&v;
+    size_t half = n >= 8 ? 8 : 4;
+    memcpy(name, lower, half);
+    memcpy(name + n - half, lower + half, half);
+    return true;
+}
+
 bool http_name_to_lower(char *name, size_t n)
 {
     unsigned char all = 1;
+    if (usual_to_lower(name, n))
+        return true;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)name[i], kind = token_bytes[c];
         name[i] = (char)(c | (kind & 2) << 4); /* a capital is 0x20 below its letter */

@@ -51,7 +51,8 @@ static void put_end(struct sink *out, struct json_node *n)
 
 static void put_before(struct sink *out, const struct json_node *n)
 {
-    if (n->prev != NULL && str_index(n->sep, ',') == n->sep.n)
+    bool comma = n->sep.n > 0 && (n->sep.p[0] == ',' || str_index(n->sep, ',') < n->sep.n);
+    if (n->prev != NULL && !comma)
         put(out, S(","));
     put(out, n->sep);
     put(out, n->name);

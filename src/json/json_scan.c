@@ -20,18 +20,11 @@ static bool is_escaped(const char *begin, const char *q)
 /* Most strings are names and other short words: memchr() would cost more than it finds. */
 static const char *find_quote(const char *p, const char *end)
 {
-    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
     if (end - p >= 16) {
-        bool near = bytes16_any(bytes16_load(p) == '"');
-        for (const char *to = p + 16; p < to && near; p += 8) {
-            uint64_t x;
-            memcpy(&x, p, sizeof(x));
-            x = le64toh(x) ^ (ones * '"');
-            uint64_t marks = (x - ones) & ~x & highs; /* the lowest one is exact */
-            if (marks != 0)
-                return p + __builtin_ctzll(marks) / 8;
-        }
-        p += near ? 0 : 16;
+        unsigned at = bytes16_first(bytes16_load(p) == '"');
+        p += at;
+        if (at < 16)
+            return p;
     }
     return p < end ? memchr(p, '"', (size_t)(end - p)) : NULL;
 }
@@ -57,8 +50,9 @@ const char *json_skip_plain(const char *p, const char *end)
     const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
     for (; end - p >= 16; p += 16) {
         bytes16 v = bytes16_load(p);
-        if (bytes16_any((v < 0x20) | (v == '"') | (v == '\\')))
-            break;
+        unsigned at = bytes16_first((v < 0x20) | (v == '"') | (v == '\\'));
+        if (at < 16)
+            return p + at;
     }
     while (end - p >= 8) {
         uint64_t x;

@@ -34,12 +34,18 @@ const char *json_unescape_one(const char *p, const char *end, char ret_utf8[4], 
 bool json_quoted_equals(struct str quoted, struct str text);
 
 /* Is the string (with its quotes) this text, after unescaping?  An escape is longer than what it
- * stands for: length and first byte decide about most. */
+ * stands for, so where the two first differ the string must have a backslash. */
 static inline bool json_quoted_is(struct str quoted, struct str text)
 {
-    if (quoted.n < text.n + 2 || (text.n > 0 && quoted.p[1] != text.p[0] && quoted.p[1] != '\\'))
+    if (quoted.n < text.n + 2)
         return false;
-    return json_quoted_equals(quoted, text);
+    const char *inner = quoted.p + 1;
+    size_t i = 0;
+    while (i < text.n && inner[i] == text.p[i] && inner[i] != '\\')
+        i++;
+    if (inner[i] == '\\') /* at worst i is at the end quote */
+        return json_quoted_equals(quoted, text);
+    return i == text.n && quoted.n == text.n + 2;
 }
 
 /* What is looked for in an object, and its raw value; empty when it is not there. */

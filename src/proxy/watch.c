@@ -79,6 +79,8 @@ static void read_usage(struct usage *u, struct str usage)
                                 &u->cache_read_tokens, &u->cache_read_tokens };
     if (usage.n > 0 && usage.p[0] == '[')
         usage = json_first_of(usage);
+    if (usage.n == 0 || usage.p[0] != '{')
+        return;
     memcpy(in, usage_names, sizeof(in));
     json_look(usage, in, ARRAY_LEN(in));
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)

@@ -72,6 +72,34 @@ static void a_look_finds_members(void **state)
     assert_str(json_first_of(S("")), S(""));
 }
 
+/* Goal: a name is compared unescaped, wherever an escape stands and whatever it stands for. */
+static void names_are_compared_unescaped(void **state)
+{
+    static const struct {
+        struct str quoted, text;
+        bool same;
+    } cases[] = {
+        { S_INIT("\"\""), S_INIT(""), true },
+        { S_INIT("\"a\""), S_INIT(""), false },
+        { S_INIT("\"ab\""), S_INIT("ab"), true },
+        { S_INIT("\"ab\""), S_INIT("abc"), false },
+        { S_INIT("\"abc\""), S_INIT("ab"), false },
+        { S_INIT("\"ac\""), S_INIT("ab"), false },
+        { S_INIT("\"\\u0061b\""), S_INIT("ab"), true },
+        { S_INIT("\"a\\u0062\""), S_INIT("ab"), true },
+        { S_INIT("\"a\\u0063\""), S_INIT("ab"), false },
+        { S_INIT("\"ab\\u0063\""), S_INIT("ab"), false },
+        { S_INIT("\"a\\\"\""), S_INIT("a\""), true },
+        { S_INIT("\"a\\\\\""), S_INIT("a\\"), true },
+        { S_INIT("\"a\\n\""), S_INIT("a\\n"), false },
+        { S_INIT("\"a\\n\""), S_INIT("a\n"), true },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (json_quoted_is(cases[i].quoted, cases[i].text) != cases[i].same)
+            fail_msg("case %zu", i);
+}
+
 static void values_are_counted(void **state)
 {
     (void)state;
@@ -316,6 +344,7 @@ int main(void)
         cmocka_unit_test(width_is_no_depth),
         cmocka_unit_test(members_are_found),
         cmocka_unit_test(a_look_finds_members),
+        cmocka_unit_test(names_are_compared_unescaped),
         cmocka_unit_test(values_are_counted),
         cmocka_unit_test(integers_in_any_spelling),
         cmocka_unit_test(strings_are_escaped),

@@ -57,6 +57,34 @@ static void json_has_the_fixed_members_then_the_fields(void **state)
     buf_done(&out);
 }
 
+/* Goal: a byte that needs an escape gets it at every place of a text of every length, and nothing
+ * else does. */
+static void json_escapes_at_every_place(void **state)
+{
+    (void)state;
+    char text[40], wanted[80];
+    for (size_t n = 1; n <= sizeof(text); n++)
+        for (size_t at = 0; at < n; at++) {
+            struct buf out;
+            buf_init(&out, 4096);
+            memset(text, at % 2 == 0 ? '~' : ' ', sizeof(text));
+            struct log_field f = F("t", ((struct str){ text, n }));
+            format_line(LOG_JSON, &f, 1, &out);
+            snprintf(wanted, sizeof(wanted), ",\"t\":\"%.*s\"}\n", (int)n, text);
+            assert_true(str_ends(buf_str(&out), str_of(wanted)));
+            buf_truncate(&out, 0);
+            text[at] = at % 3 == 0 ? '"' : at % 3 == 1 ? '\x7f' : '\xff';
+            format_line(LOG_JSON, &f, 1, &out);
+            snprintf(wanted, sizeof(wanted), ",\"t\":\"%.*s%s%.*s\"}\n", (int)at, text,
+                     at % 3 == 0   ? "\\\""
+                     : at % 3 == 1 ? "\\u007f"
+                                   : "\xEF\xBF\xBD",
+                     (int)(n - at - 1), text + at + 1);
+            assert_true(str_ends(buf_str(&out), str_of(wanted)));
+            buf_done(&out);
+        }
+}
+
 static void console_quotes_only_what_needs_it(void **state)
 {
     (void)state;
@@ -441,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_the_fixed_members_then_the_fields),
+        cmocka_unit_test(json_escapes_at_every_place),
         cmocka_unit_test(console_quotes_only_what_needs_it),
         cmocka_unit_test(bad_bytes_become_replacements),
         cmocka_unit_test(no_place_hides_a_byte),
