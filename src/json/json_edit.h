@@ -20,8 +20,9 @@
  *              followed it when it went, so a loop may remove the node it is at.
  *   Cost       a look at a node's children is linear in that node's text, once; walking a
  *              whole tree is linear too.  Memory: a node of 128 bytes per child of what was
- *              looked into, and below depth 16 per value; a walk keeps none.  [1,1,1... has a value every two
- *              bytes: an arena that must not abort needs a limit of 64 times the text.
+ *              looked into, and below depth 16 per value; a walk keeps none.  [1,1,1... has a
+ *              value every two bytes: an arena that must not abort needs a limit of 64 times the
+ *              text.
  *   Depth      no recursion in proportion to the text's depth.
  */
 #ifndef JSON_EDIT_H

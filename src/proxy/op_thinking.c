@@ -93,14 +93,16 @@ bool op_normalize_thinking(const struct action *a, struct adapter_request *r)
 
 static size_t marks_in(struct json_edit *e, struct json_node *list, int depth)
 {
+    struct json_walk w;
+    struct json_node *b;
     size_t n = 0;
-    if (!edit_is_type(list, JSON_ARRAY))
-        return 0;
-    for (struct json_node *b = json_first(e, list); b != NULL; b = json_next(b)) {
+    json_walk_begin(&w, e, list);
+    while ((b = json_walk_next(&w)) != NULL) {
         n += !edit_absent(json_find(e, b, S("cache_control")));
         if (depth > 0) /* a message's blocks, a tool result's blocks */
             n += marks_in(e, json_find(e, b, S("content")), depth - 1);
     }
+    json_walk_done(&w);
     return n;
 }
 
@@ -132,9 +134,11 @@ static bool is_eligible(struct json_edit *e, struct json_node *block)
 bool op_cache_control_last(const struct action *a, struct adapter_request *r)
 {
     struct json_edit *e = r->edit;
+    if (prefix_marks(r) >= CACHE_MARKS_MAX || message_marks(r) > 0)
+        return false;
     struct json_node *message = json_last(e, request_turns(r));
     struct json_node *content = message != NULL ? json_find(e, message, S("content")) : NULL;
-    if (content == NULL || prefix_marks(r) >= CACHE_MARKS_MAX || message_marks(r) > 0)
+    if (content == NULL)
         return false;
     struct str mark = S("{\"type\":\"ephemeral\"}");
     if (a->ttl.n > 0)

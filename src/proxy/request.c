@@ -424,10 +424,11 @@ static void drop_work(struct request *r)
     buf_done(&r->decoded);
     buf_done(&r->converted);
     r->adapting = NULL;
-    r->send_body = S("");
+    r->send_body = r->edited = S("");
     request_body_count(r);
     r->head.target = r->route.query = S("");
     r->head.headers = (struct http_headers){ 0 };
+    arena_done(&r->nodes);
     arena_done(&r->work);
 }
 
@@ -671,6 +672,7 @@ static void on_request(void *ctx, struct server_stream *s, const struct http_hea
     arena_init_wiped(&r->arena, ARENA_LIMIT_BYTES);
     arena_lend(&r->arena, r->first, sizeof(r->first));
     arena_init_wiped(&r->work, SIZE_MAX / 2); /* bounded by the body's limit */
+    arena_init(&r->nodes, SIZE_MAX / 2);      /* likewise */
     r->worker = l->worker;
     r->service = (enum service)l->port;
     r->stream = s;

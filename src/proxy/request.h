@@ -7,7 +7,8 @@
  *   Steps      request.c; no other file sets request->step.
  *   Memory     `arena` lives as long as the request: path, id, model.  `work` holds what is
  *              needed until the reply begins (head, body, parsed and edited forms) and
- *              is dropped then, so that a long stream holds little.
+ *              is dropped then, so that a long stream holds little.  Of a body that was decoded
+ *              or edited the form before is dropped at once.
  */
 #ifndef REQUEST_H
 #define REQUEST_H
@@ -46,6 +47,7 @@ struct request {
     bool running;       /* request_run() is on the stack */
     struct arena arena; /* see above */
     struct arena work;
+    struct arena nodes;              /* of adapting->edit, until its edits are text */
     char first[REQUEST_FIRST_BYTES]; /* of `arena` */
 
     /* the client's request */
@@ -56,6 +58,7 @@ struct request {
     char *credential_text; /* secret.h's */
     struct buf body;       /* as received; pass-through: what came before body_started */
     struct buf decoded;    /* without its content-encoding */
+    struct str edited;     /* the body with the adapter's edits, in work; empty: none changed it */
     size_t held_bytes;     /* of the body in all its forms, in worker->bodies_bytes */
     bool body_complete;
     bool body_started; /* pass-through: on_ready has come */

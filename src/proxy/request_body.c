@@ -73,6 +73,12 @@ static bool has_too_many(const struct request *r, struct str text)
     return text.n / 2 + 1 > limit && json_items(text) > limit;
 }
 
+static void open_text(struct request *r, struct str text)
+{
+    json_edit_init(r->adapting->edit, &r->work, text);
+    r->adapting->edit->nodes = &r->nodes;
+}
+
 /* text: the decoded body. */
 static int parse_body(struct request *r, struct str text)
 {
@@ -104,7 +110,7 @@ static int parse_body(struct request *r, struct str text)
     }
     read_request(r, read);
     r->adapting->edit = arena_new(&r->work, struct json_edit, 1);
-    json_edit_init(r->adapting->edit, &r->work, text);
+    open_text(r, text);
     return 0;
 }
 
@@ -149,8 +155,9 @@ void request_body_add(struct request *r, struct str bytes)
 
 static size_t held_bytes(const struct request *r)
 {
-    struct str forms[] = { buf_str(&r->body), buf_str(&r->decoded), buf_str(&r->converted) };
-    size_t sum = r->send_body.n; /* edited */
+    struct str forms[] = { buf_str(&r->body), buf_str(&r->decoded), r->edited,
+                           buf_str(&r->converted) };
+    size_t sum = r->send_body.n; /* renamed */
     for (size_t i = 0; i < ARRAY_LEN(forms); i++)
         sum += r->send_body.p == forms[i].p ? forms[i].n - r->send_body.n : forms[i].n;
     return sum;
@@ -210,8 +217,18 @@ void request_body_choose(struct request *r)
         return;
     if (r->route.endpoint == ENDPOINT_COUNT_TOKENS && json_edit_changed(ar->edit))
         trim_count_tokens(r);
-    if (json_edit_changed(ar->edit) || r->decoded.p != NULL)
-        r->send_body = json_edit_text(ar->edit);
+    if (!json_edit_changed(ar->edit) && r->decoded.p == NULL)
+        return;
+    struct str before = ar->edit->text;
+    r->send_body = json_edit_text(ar->edit);
+    buf_done(r->decoded.p != NULL ? &r->body : &r->decoded);
+    if (r->send_body.p == before.p)
+        return;
+    r->edited = r->send_body;
+    buf_done(&r->body);
+    buf_done(&r->decoded);
+    arena_reset(&r->nodes);
+    open_text(r, r->edited);
 }
 
 int request_body_rename(struct request *r)

@@ -110,8 +110,11 @@ int request_convert(struct request *r)
         r->send_body = json_edit_text(ar->edit);
         return e;
     }
-    int e = counts_here(r) ? convert_count(r->convert, &r->work, body)
-                           : convert_request(r->convert, &r->work, body, &r->converted);
+    struct arena work;
+    arena_init(&work, SIZE_MAX / 2); /* bounded by the body's limit */
+    int e = counts_here(r) ? convert_count(r->convert, &work, body)
+                           : convert_request(r->convert, &work, body, &r->converted);
+    arena_done(&work);
     if (e == E_BAD_REQUEST)
         r->err_text = arena_str(&r->arena, convert_error(r->convert));
     if (e == 0)

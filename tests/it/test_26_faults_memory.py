@@ -12,7 +12,8 @@ from pathlib import Path
 import grammar
 import pytest
 from proxy import SANITIZED, Proxy, Simulator, until
-from test_17_convert_streams import BODIES, KEY, PATHS, PROTOCOLS, begin, delta, finish, only
+from test_17_convert_streams import (BODIES, KEY, PATHS, PROTOCOLS, WHOLE, begin, delta, finish,
+                                     only)
 from upstream import Upstream
 from wire import Client
 
@@ -262,6 +263,35 @@ def test_upload_of_64_MiB_with_bounded_heap():
     up.close()
     print(f"{grown} KiB more at the peak")
     assert SANITIZED or grown <= 256
+
+
+def short_texts(size):
+    said = [{"role": role, "content": [{"type": "text", "text": "word " * 60}]}
+            for role in ("user", "assistant")]
+    one = len(json.dumps(said))
+    return BODIES["messages"] | {"messages": said * (size // one) + BODIES["messages"]["messages"]}
+
+
+@pytest.mark.skipif(SANITIZED, reason="memory of its own")
+def test_converted_request_in_three_times_its_memory():
+    """Issue 3: received, edited by an adapter or not, converted and sent, all of it together."""
+    up = Upstream()
+    up.script = lambda c, r: c.reply(body=json.dumps(WHOLE["chat"]).encode())
+    body = json.dumps(short_texts(4 << 20)).encode()
+    for agent in ("plain/1", "CherryStudio/1.5"):
+        with only(up, "chat") as p:
+            def ask(**sent):
+                with Client(p.claude_port, timeout=60) as c:
+                    reply = c.request("POST", PATHS["messages"], KEY | {"user-agent": agent},
+                                      **sent)
+                assert reply.status == 200, reply.body[:200]
+            ask(json=BODIES["messages"])
+            before = status_kib(p, "VmRSS")
+            ask(body=body)
+            times = (status_kib(p, "VmHWM") - before) * 1024 / len(body)
+        print(f"{agent}: {times:.2f} times the body")
+        assert times <= 3
+    up.close()
 
 
 @pytest.mark.parametrize("stream", [True, False])
