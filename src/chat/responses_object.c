@@ -245,17 +245,52 @@ static void search_write(struct json_out *o, const struct responses_item *it, st
     json_out_object_end(o);
 }
 
-static void member_or(struct json_edit *e, struct json_out *o, struct str from, struct str to,
-                      struct str otherwise)
+/* What the arguments of a fixed schema (C1.5) are called in the item's action.  Clients read the
+ * action strictly: one member of another type would cost them the whole call. */
+static const struct action_member {
+    enum chat_tool_kind tool;
+    enum json_type type;            /* of arrays and objects all members are strings */
+    struct str from, to, otherwise; /* otherwise: JSON; empty: left out */
+} action_members[] = {
+    { CHAT_TOOL_SHELL, JSON_ARRAY, S_INIT("commands"), S_INIT("commands"), S_INIT("[]") },
+    { CHAT_TOOL_SHELL, JSON_NUMBER, S_INIT("timeout_ms"), S_INIT("timeout_ms"), S_INIT("null") },
+    { CHAT_TOOL_SHELL, JSON_NUMBER, S_INIT("max_output_length"), S_INIT("max_output_length"),
+      S_INIT("null") },
+    { CHAT_TOOL_LOCAL_SHELL, JSON_ARRAY, S_INIT("command"), S_INIT("command"), S_INIT("[]") },
+    { CHAT_TOOL_LOCAL_SHELL, JSON_OBJECT, S_INIT("env"), S_INIT("env"), S_INIT("{}") },
+    { CHAT_TOOL_LOCAL_SHELL, JSON_STRING, S_INIT("workdir"), S_INIT("working_directory"),
+      S_INIT("") },
+    { CHAT_TOOL_LOCAL_SHELL, JSON_NUMBER, S_INIT("timeout_ms"), S_INIT("timeout_ms"), S_INIT("") },
+};
+
+static bool action_fits(struct json_edit *e, struct json_node *n, enum json_type type)
 {
-    struct json_node *n = json_find(e, json_root(e), from);
-    if (n != NULL)
-        json_out_member_raw(o, to, json_raw(e, n));
-    else if (otherwise.n > 0)
-        json_out_member_raw(o, to, otherwise);
+    if (json_type(n) != type)
+        return false;
+    if (type != JSON_ARRAY && type != JSON_OBJECT)
+        return true;
+    for (struct json_node *m = json_first(e, n); m != NULL; m = json_next(m))
+        if (json_type(m) != JSON_STRING)
+            return false;
+    return true;
 }
 
-/* Arguments of the fixed schemas (C1.5) become what the item calls them. */
+static void action_member_write(struct json_edit *e, struct json_out *o,
+                                const struct action_member *m)
+{
+    struct json_node *n = json_find(e, json_root(e), m->from);
+    if (n != NULL && action_fits(e, n, m->type)) {
+        json_out_member_raw(o, m->to, json_raw(e, n));
+    } else if (n != NULL && m->type == JSON_ARRAY && json_type(n) == JSON_STRING) {
+        json_out_name(o, m->to); /* one that stands for a list of one */
+        json_out_array(o);
+        json_out_raw(o, json_raw(e, n));
+        json_out_array_end(o);
+    } else if (m->otherwise.n > 0) {
+        json_out_member_raw(o, m->to, m->otherwise);
+    }
+}
+
 static void builtin_write(struct convert *c, struct json_out *o, const struct reply_part *p)
 {
     struct json_edit e;
@@ -272,17 +307,11 @@ static void builtin_write(struct convert *c, struct json_out *o, const struct re
     json_edit_init(&e, &c->scratch, arguments);
     json_out_name(o, S("action"));
     json_out_object(o);
-    if (p->tool == CHAT_TOOL_SHELL) {
-        member_or(&e, o, S("commands"), S("commands"), S("[]"));
-        member_or(&e, o, S("timeout_ms"), S("timeout_ms"), S("null"));
-        member_or(&e, o, S("max_output_length"), S("max_output_length"), S("null"));
-    } else {
+    if (p->tool == CHAT_TOOL_LOCAL_SHELL)
         json_out_member_str(o, S("type"), S("exec"));
-        member_or(&e, o, S("command"), S("command"), S("[]"));
-        member_or(&e, o, S("env"), S("env"), S("{}"));
-        member_or(&e, o, S("workdir"), S("working_directory"), S(""));
-        member_or(&e, o, S("timeout_ms"), S("timeout_ms"), S(""));
-    }
+    for (size_t i = 0; i < ARRAY_LEN(action_members); i++)
+        if (action_members[i].tool == p->tool)
+            action_member_write(&e, o, &action_members[i]);
     json_out_object_end(o);
 }
 
