@@ -18,7 +18,8 @@ static int check_tls(const struct config *c, struct buf *ret_error)
         e = tls_server_new(c->tls_cert_file.p, c->tls_key_file.p, &server, &why);
     if (e < 0) /* its message begins with the file's name */
         name = str_starts(buf_str(&why), c->tls_key_file) ? "TLS_KEY_FILE" : "TLS_CERT_FILE";
-    else if ((e = tls_client_new(c->upstream_ca_file.p, &client, &why)) < 0)
+    else if (c->upstream_ca_file.n > 0 &&
+             (e = tls_client_new(c->upstream_ca_file.p, &client, &why)) < 0)
         name = "UPSTREAM_CA_FILE";
     if (e < 0)
         buf_addf(ret_error, "%s: " STR_FMT, name, STR_ARG(buf_str(&why)));

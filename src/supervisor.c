@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "clock.h"
 #include "confine.h"
 #include "files.h"
+#include "hash.h"
 #include "log.h"
 #include "loop.h"
 #include "mem.h"
@@ -92,14 +92,12 @@ static void log_warnings(const struct config *c)
                             "client's key is passed on to it"));
 }
 
-static int make_secret(char ret[SECRET_DIGITS + 1])
+static void make_secret(char ret[SECRET_DIGITS + 1])
 {
     unsigned char random[SECRET_DIGITS / 2];
-    if (RAND_bytes(random, sizeof(random)) != 1)
-        return -EIO;
+    hash_random(random, sizeof(random));
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(ret + 2 * i, 3, "%02x", random[i]);
-    return 0;
 }
 
 /* New at each load: whoever gets hold of it can read what TLS 1.2 sessions said that were resumed
@@ -107,9 +105,8 @@ static int make_secret(char ret[SECRET_DIGITS + 1])
 static int set_ticket_secret(struct config *config, struct buf *error)
 {
     char secret[SECRET_DIGITS + 1];
-    int e = make_secret(secret);
-    if (e == 0)
-        e = config_set(config, S("TLS_TICKET_SECRET"), str_of(secret), error);
+    make_secret(secret);
+    int e = config_set(config, S("TLS_TICKET_SECRET"), str_of(secret), error);
     OPENSSL_cleanse(secret, sizeof(secret));
     return e;
 }
@@ -488,8 +485,9 @@ static void watch_signals(struct supervisor *s)
 static int start(struct supervisor *s, struct buf *error)
 {
     bool adapters;
-    int e = make_secret(s->secret);
-    if (e == 0 && s->settings->simulator && (e = use_simulator(s)) < 0)
+    int e = 0;
+    make_secret(s->secret);
+    if (s->settings->simulator && (e = use_simulator(s)) < 0)
         buf_add(error, S("the simulator did not start"));
     if (e == 0)
         e = load(s, &s->pending, error, &adapters);

@@ -8,7 +8,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +70,7 @@ static struct client_keys *keys_new(const unsigned char key[HASH_BYTES], size_t 
 static struct client_keys *hash_list(struct str list, unsigned char ret_key[HASH_BYTES])
 {
     struct str part;
-    must(RAND_bytes(ret_key, HASH_BYTES) == 1);
+    hash_random(ret_key, HASH_BYTES);
     struct client_keys *k = keys_new(ret_key, count(list));
     while (str_next(&list, ',', &part)) {
         part = str_trim(part);

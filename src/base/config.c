@@ -16,7 +16,12 @@
 #include "mem.h"
 #include "secret.h"
 
-enum { ENV_FILE_MAX = 1 << 20, WARNINGS_MAX = 64 << 10, SHOWN_VALUE_MAX = 64 };
+enum {
+    ENV_FILE_FIRST = 4000,
+    ENV_FILE_MAX = 1 << 20,
+    WARNINGS_MAX = 64 << 10,
+    SHOWN_VALUE_MAX = 64
+};
 
 struct offer {
     struct str name, value; /* as written; they die with config_load() */
@@ -88,17 +93,30 @@ void config_pair_add(struct config *c, struct str name, struct str value)
                               secret_strndup(value.n > 0 ? value.p : "", value.n) };
 }
 
-/* ret_p: secret_alloc'ed, ENV_FILE_MAX bytes.  -ENOENT when there is no file. */
+/* Locked pages are filled when they are made: most files need few. */
+static char *with_room(char *p, size_t n, size_t *room)
+{
+    if (n < *room)
+        return p;
+    *room = *room * 8 > ENV_FILE_MAX + 1 ? ENV_FILE_MAX + 1 : *room * 8;
+    char *more = secret_alloc(*room);
+    memcpy(more, p, n);
+    secret_free(p);
+    return more;
+}
+
+/* ret_p: secret_alloc'ed, up to ENV_FILE_MAX bytes.  -ENOENT when there is no file. */
 static int read_file(const char *path, char **ret_p, size_t *ret_n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    char *p = secret_alloc(ENV_FILE_MAX + 1);
-    size_t n = 0;
+    size_t n = 0, room = ENV_FILE_FIRST;
+    char *p = secret_alloc(room);
     int e = 0;
     while (n <= ENV_FILE_MAX) {
-        ssize_t got = read(fd, p + n, ENV_FILE_MAX + 1 - n);
+        p = with_room(p, n, &room);
+        ssize_t got = read(fd, p + n, room - n);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

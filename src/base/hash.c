@@ -4,8 +4,8 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Fetching an algorithm and making its state cost several times the hash: both are kept.
  * One each per process, as everything here runs on one thread. */
@@ -127,12 +127,18 @@ void hash_siphash(const uint64_t key[2], struct str s, unsigned char ret[HASH_SH
     put_word(&h, ret + 8);
 }
 
+void hash_random(void *to, size_t n)
+{
+    must(n <= HASH_RANDOM_MAX); /* so many come at once, whatever signals do */
+    must(getrandom(to, n, 0) == (ssize_t)n);
+}
+
 void hash_short(struct str s, unsigned char ret[HASH_SHORT_BYTES])
 {
     static uint64_t key[2];
     static bool keyed;
     if (!keyed)
-        must(RAND_bytes((unsigned char *)key, (int)sizeof(key)) == 1);
+        hash_random(key, sizeof(key));
     keyed = true;
     hash_siphash(key, s, ret);
 }

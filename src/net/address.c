@@ -2,10 +2,10 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
 #include "list.h"
 #include "mem.h"
 
@@ -63,7 +63,7 @@ uint64_t address_hash(const struct address *a, uint64_t seed)
 struct address_counts *address_counts_new(void)
 {
     struct address_counts *t = mem_new(struct address_counts);
-    must(RAND_bytes((unsigned char *)&t->seed, sizeof(t->seed)) == 1);
+    hash_random(&t->seed, sizeof(t->seed));
     for (int i = 0; i < BUCKETS; i++)
         list_init(&t->buckets[i]);
     return t;

@@ -4,12 +4,13 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hash.h"
+#include "must.h"
 #include "tls.h"
 
 static int open_private(const char *path, FILE **ret_file)
@@ -56,7 +57,7 @@ static X509 *make_cert(EVP_PKEY *key)
     X509 *cert = X509_new();
     must(cert != NULL);
     uint64_t serial;
-    must(RAND_bytes((unsigned char *)&serial, sizeof(serial)) == 1);
+    hash_random(&serial, sizeof(serial));
     must(X509_set_version(cert, X509_VERSION_3) == 1);
     must(ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1);
     must(X509_gmtime_adj(X509_getm_notBefore(cert), -3600) != NULL); /* clocks differ */

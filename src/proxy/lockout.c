@@ -1,10 +1,10 @@
 #include "lockout.h"
 
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "address.h"
+#include "hash.h"
 #include "mem.h"
 #include "must.h"
 
@@ -35,7 +35,7 @@ struct lockout *lockout_new(int failures_max, int64_t window_ns)
     struct lockout *l = mem_new(struct lockout);
     l->failures_max = failures_max;
     l->window_ns = window_ns;
-    must(RAND_bytes((unsigned char *)&l->seed, sizeof(l->seed)) == 1);
+    hash_random(&l->seed, sizeof(l->seed));
     return l;
 }
 

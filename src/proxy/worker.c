@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,23 +214,20 @@ static void setup_servers(struct worker *w, const struct worker_settings *settin
     }
 }
 
-static int setup_id(struct worker *w)
+static void setup_id(struct worker *w)
 {
     unsigned char random[8];
-    if (RAND_bytes(random, sizeof(random)) != 1)
-        return -1;
+    hash_random(random, sizeof(random));
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(w->id_prefix + 2 * i, 3, "%02x", random[i]);
-    return 0;
 }
 
 static int setup(struct worker *w, const struct worker_settings *settings)
 {
     struct buf error;
     buf_init(&error, 8192);
-    int e = setup_id(w);
-    if (e == 0)
-        e = counters_map(settings->counters_fd, &w->slots);
+    setup_id(w);
+    int e = counters_map(settings->counters_fd, &w->slots);
     if (e == 0)
         e = adapters_load(w->config, &w->adapters, &error);
     if (e == 0)

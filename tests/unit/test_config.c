@@ -536,6 +536,29 @@ static void env_example_is_the_defaults(void **state)
     buf_done(&text);
 }
 
+/* Goal: the last line counts, whatever room the file needs, up to the limit. */
+static void files_of_every_size_are_read_whole(void **state)
+{
+    static const char last[] = "CLAUDE_SERVICE_PORT=77";
+    static const size_t sizes[] = { 100,   3999,  4000,    4001,          31999,   32000,
+                                    32001, 70000, 1 << 19, (1 << 20) - 1, 1 << 20, (1 << 20) + 1 };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct run r;
+        char *text = mem_alloc(sizes[i] + 1);
+        for (size_t k = 0; k < sizes[i]; k++)
+            text[k] = k % 60 == 59 ? '\n' : '#';
+        memcpy(text + sizes[i] - strlen(last), last, strlen(last) + 1);
+        text[sizes[i] - strlen(last) - 1] = '\n';
+        run(&r, text, NULL, NULL, 0);
+        assert_int_equal(r.e, sizes[i] > 1 << 20 ? -EINVAL : 0);
+        if (r.e == 0)
+            assert_int_equal(r.c.claude_port, 77);
+        run_done(&r);
+        free(text);
+    }
+}
+
 static int make_env_path(void **state)
 {
     (void)state;
@@ -556,6 +579,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_hold_without_any_source),
         cmocka_unit_test(a_missing_file_counts_only_when_required),
+        cmocka_unit_test(files_of_every_size_are_read_whole),
         cmocka_unit_test(option_beats_environment_beats_file),
         cmocka_unit_test(spellings_have_an_order),
         cmocka_unit_test(empty_is_a_value_for_texts_only),

@@ -55,11 +55,27 @@ static void a_short_hash_is_of_its_input(void **state)
     assert_memory_not_equal(a, b, sizeof(a));
 }
 
+/* Goal: every byte is drawn anew, and none beyond. */
+static void random_bytes_fill_what_was_asked_for(void **state)
+{
+    unsigned char bytes[HASH_RANDOM_MAX + 1] = { 0 }, ever[HASH_RANDOM_MAX + 1] = { 0 };
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        hash_random(bytes, HASH_RANDOM_MAX);
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            ever[i] |= bytes[i];
+    }
+    for (size_t i = 0; i < HASH_RANDOM_MAX; i++)
+        assert_int_not_equal(ever[i], 0);
+    assert_int_equal(ever[HASH_RANDOM_MAX], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(siphash_is_openssls),
         cmocka_unit_test(a_short_hash_is_of_its_input),
+        cmocka_unit_test(random_bytes_fill_what_was_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 #include "lockout.c"
 
+#include <stdio.h>
+
 #include "unit.h"
 
 #include "clock.h"
