@@ -74,6 +74,10 @@ static const struct reply_case to_messages[] = {
     CASE("whole calls that all say index 0",
          START CALL("0", "a", "f", "{}") CALL("0", "b", "g", "{}") "f tool_calls\nDONE",
          "<tool_use:f:aj({})><tool_use:g:bj({})>=tool_use" ZERO),
+    CASE("the same, and pieces are for the newest",
+         START CALL("0", "a", "f", "{}") CALL("0", "b", "g", "{") CALL("1", "c", "h", "{}")
+             MORE("0", "}") "f tool_calls\nDONE",
+         "<tool_use:f:aj({})><tool_use:g:bj({)j(})><tool_use:h:cj({})>=tool_use" ZERO),
     CASE("the same without ids",
          START CALL("0", "", "f", "{}") CALL("0", "", "g", "{\\'x\\':1}") "f tool_calls\nDONE",
          "<tool_use:f:call_91c80b8a419d3f826429f2d8j({})>"
@@ -125,6 +129,10 @@ static const struct reply_case to_messages[] = {
          START "d {'content':'a','tool_calls':[]}\n"
                "f tool_calls\nDONE",
          "<textt(a)>=end_turn" ZERO),
+    CASE("function_call, though none was", START "d {'content':'a'}\nf function_call\nDONE",
+         "<textt(a)>=end_turn" ZERO),
+    CASE("a refusal that is cut off", START "d {'refusal':'no'}\nf length\nDONE",
+         "<textt(no)>=max_tokens" ZERO),
     CASE("length stays with calls", START CALL("0", "a", "f", "{") "f length\nDONE",
          "<tool_use:f:aj({)>=max_tokens" ZERO),
     CASE("E82: the same reasoning in two members",
@@ -249,6 +257,8 @@ static const struct reply_case to_messages[] = {
       "{'content':'ink>\\n\\nb'}\n"
       "f stop\nDONE",
       "<thinkingh(h)h(<)h(m)" SIGN "><textt(b)>=end_turn" ZERO, NULL, "chat.think_tags", "yes" },
+    { "the end within a tag", PROTOCOL_MESSAGES, "d {'content':'<thi'}\nf stop\nDONE",
+      "<textt(<thi)>=end_turn" ZERO, NULL, "chat.think_tags", "yes" },
     { "no tag after all", PROTOCOL_MESSAGES, "d {'content':' <thx'}\nf stop\nDONE",
       "<textt( )t(<th)t(x)>=end_turn" ZERO, NULL, "chat.think_tags", "yes" },
 };
@@ -286,6 +296,9 @@ static const struct reply_case to_chat[] = {
              "1", "b", "g", "{}") "f tool_calls\nDONE",
          "^t0:f:call_b6f63f27d045da38e4332e9a"
          "t0({})t1:g:bt1({})=tool_calls."),
+    CASE("function_call for a client that knows tools",
+         START "d {'function_call':{'name':'f','arguments':'{}'}}\nf function_call\nDONE",
+         "^t0:f:call_b6f63f27d045da38e4332e9at0({})=tool_calls."),
     CASE("an error chunk, no [DONE]", START "d {'content':'a'}\n{'error':{'message':'m'}}\nDONE",
          "^c(a)!upstream_error:m"),
     CASE("citations",
