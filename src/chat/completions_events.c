@@ -372,10 +372,10 @@ static int delta(struct convert *c, struct decoder *d, struct json_node *node, b
     int e = reasoning(c, d, node);
     if (e == 0)
         e = content(c, d, member_node(c, node, S("content")));
+    if (e == 0) /* of the text, which a refusal ends */
+        e = annotations(c, d, member_node(c, node, S("annotations")));
     if (e == 0)
         e = add(c, d, PART_REFUSAL, member_inside(c, node, S("refusal")));
-    if (e == 0)
-        e = annotations(c, d, member_node(c, node, S("annotations")));
     return e == 0 ? calls(c, d, node, whole) : e;
 }
 
