@@ -78,6 +78,8 @@ int handover_worker_main(const char *slot, const char *ports)
     if (read_config(config) < 0)
         return 2;
     privilege_core_files(config->core_dumps);
+    if (config->core_dumps)
+        mem_hide();
     prctl(PR_SET_NAME, program_invocation_short_name); /* an fd's number, started from one */
     sockets_log_settings(config);
     *w = (struct worker_settings){ .config = config,

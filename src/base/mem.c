@@ -1,8 +1,14 @@
 #include "mem.h"
 
+#include <limits.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "must.h"
 
@@ -42,6 +48,34 @@ void *mem_zalloc(size_t size)
 void *mem_realloc(void *p, size_t size)
 {
     return checked(realloc(p, size > 0 ? size : 1));
+}
+
+/* --- core files --- */
+
+extern char end[]; /* of the program's variables: the heap begins somewhere behind */
+static bool hidden;
+
+void mem_hide(void)
+{
+    enum { PAGE_BYTES = 4096 };
+    uintptr_t from = ((uintptr_t)end + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    if (!hidden) {
+        hidden = true;
+        /* One heap for all sizes and threads, far ahead of its use. */
+        (void)mallopt(M_MMAP_MAX, 0);
+        (void)mallopt(M_ARENA_MAX, 1);
+        (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+        (void)mallopt(M_TOP_PAD, MEM_HIDDEN_BYTES);
+        void *volatile more = mem_alloc(1 << 20); /* more than it has by now */
+        free(more);
+    }
+    /* ENOMEM tells of the gap before the heap; the rest has been done. */
+    (void)madvise((void *)from, (uintptr_t)sbrk(0) - from, MADV_DONTDUMP);
+}
+
+void mem_give_back(void)
+{
+    malloc_trim(hidden ? MEM_HIDDEN_BYTES : 0);
 }
 
 void *mem_dup(const void *p, size_t size)

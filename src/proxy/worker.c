@@ -89,7 +89,7 @@ static void give_back_memory(struct worker *w)
     arena_free_kept();
     size_t unused = mallinfo2().fordblks;
     if (unused > w->given_back_bytes + FREE_MEMORY_MAX_BYTES) {
-        malloc_trim(0);
+        mem_give_back();
         w->given_back_bytes = mallinfo2().fordblks;
     } else if (unused < w->given_back_bytes) {
         w->given_back_bytes = unused;
@@ -100,6 +100,8 @@ static void on_gauge_tick(void *ctx)
 {
     struct worker *w = ctx;
     give_back_memory(w);
+    if (w->config->core_dumps)
+        mem_hide(); /* what has grown */
     struct pool_counts counts;
     pool_count(w->pool, &counts);
     int64_t conns = 0;
@@ -312,7 +314,7 @@ int worker_run(const struct worker_settings *settings)
     descriptors_raise();
     if (setup(w, settings) < 0 || confine_worker(w->config, w->pool) < 0)
         return 1;
-    malloc_trim(0); /* reading certificates and rules left much free memory behind */
+    mem_give_back(); /* reading certificates and rules left much free memory behind */
     watch_signals(w, signals);
     log_start();
     announce(w, "starting");
