@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "kept.h"
 #include "session.h"
 
 enum { DELTAS = 100000, FEED_BYTES = 16384, LIMIT_BYTES = 1 << 30 };
@@ -62,7 +63,7 @@ static double peak_of(void (*work)(void *ctx), void *ctx)
     pid_t pid = fork();
     if (pid == 0) {
         work(ctx); /* the program's own pages, of which a child has none at first */
-        arena_free_kept();
+        kept_free_all();
         forget_peak();
         double before = memory_of("VmRSS:");
         work(ctx);

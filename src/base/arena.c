@@ -3,90 +3,44 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "mem.h"
+#include "kept.h"
 #include "secret.h"
 
 /*
  * A chunk has one of RANKS sizes, header included, or, for an object that is larger than
  * they are, a size of its own.  They double, so that a small arena stays small.
- *
- * Freed chunks of a rank are kept for the next arena, up to KEPT_BYTES in each.  malloc()
- * would cut them up and join them again for every request, and a thousand requests at once
- * would leave its heap in pieces.  Not under AddressSanitizer, which has to see them die.
  */
-enum { RANK_FIRST_BYTES = 512, RANKS = 6, KEPT_BYTES = 128 << 10 };
-
-#if defined(__SANITIZE_ADDRESS__)
-#define KEEPS_CHUNKS false
-#elif defined(__has_feature)
-#define KEEPS_CHUNKS (!__has_feature(address_sanitizer))
-#else
-#define KEEPS_CHUNKS true
-#endif
+enum { RANK_FIRST_BYTES = 512, RANKS = 6 };
 
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size; /* header included */
-    int rank;    /* RANKS: a size of its own */
     _Alignas(max_align_t) char bytes[];
 };
-
-static struct {
-    struct arena_chunk *first;
-    size_t bytes;
-} kept[RANKS];
 
 static size_t rank_bytes(int rank)
 {
     return (size_t)RANK_FIRST_BYTES << rank;
 }
 
-static struct arena_chunk *chunk_new(const struct arena *a, int rank, size_t size)
+static struct arena_chunk *chunk_new(const struct arena *a, size_t size)
 {
-    bool secret = a->kind == ARENA_SECRET;
-    struct arena_chunk *c = rank < RANKS && !secret ? kept[rank].first : NULL;
-    if (c != NULL) {
-        kept[rank].first = c->older;
-        kept[rank].bytes -= size;
-        return c;
-    }
-    c = secret ? secret_alloc(size) : mem_alloc(size);
+    struct arena_chunk *c = a->kind == ARENA_SECRET ? secret_alloc(size) : kept_take(size);
     c->size = size;
-    c->rank = rank;
     return c;
 }
 
 static void chunk_free(const struct arena *a, struct arena_chunk *c, size_t used)
 {
-    int rank = c->rank;
     if (a->kind == ARENA_SECRET) {
         secret_free(c);
         return;
     }
     if (a->kind == ARENA_WIPED)
         explicit_bzero(c->bytes, used);
-    if (!KEEPS_CHUNKS || rank == RANKS || kept[rank].bytes + c->size > KEPT_BYTES) {
-        free(c);
-        return;
-    }
-    c->older = kept[rank].first;
-    kept[rank].first = c;
-    kept[rank].bytes += c->size;
-}
-
-void arena_free_kept(void)
-{
-    for (int rank = 0; rank < RANKS; rank++) {
-        while (kept[rank].first != NULL) {
-            struct arena_chunk *c = kept[rank].first;
-            kept[rank].first = c->older;
-            free(c);
-        }
-        kept[rank].bytes = 0;
-    }
+    kept_give(c, c->size);
 }
 
 void arena_init(struct arena *a, size_t limit_bytes)
@@ -155,7 +109,7 @@ char *arena_more(struct arena *a, size_t bytes)
     int rank = rank_for(a, bytes);
     size_t size = rank < RANKS ? rank_bytes(rank) : sizeof(struct arena_chunk) + bytes;
     must(size >= bytes);
-    struct arena_chunk *c = chunk_new(a, rank, size);
+    struct arena_chunk *c = chunk_new(a, size);
     size_t left = size - sizeof(*c) - bytes;
     if (a->chunks != NULL && left < a->left) { /* the newest one's free space is not lost */
         c->older = a->chunks->older;

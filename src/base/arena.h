@@ -11,8 +11,8 @@
  *   Secrets    arena_init_secret(): in secret.h's pages.  arena_init_wiped(): in usual ones that
  *              are zeroed when freed; for what holds keys for a short time.
  *   First      arena_lend() gives the arena its first bytes: of an object that lives as long.
- *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last.  Up to
- *              768 KiB of chunks are kept for the next arenas.
+ *   Cost       a pointer bump; chunks of 512 bytes at first, 16 KiB at last, which
+ *              kept.h keeps for the next arenas.
  *   Threads    all arenas of a process are used by one thread.
  */
 #ifndef ARENA_H
@@ -51,7 +51,6 @@ void arena_done(struct arena *a); /* may be called twice */
 void *arena_alloc(struct arena *a, size_t count, size_t size, size_t align);
 
 char *arena_more(struct arena *a, size_t bytes); /* from a new chunk */
-void arena_free_kept(void);                      /* the chunks kept for the next arenas */
 
 /* n bytes, neither zeroed nor aligned. */
 static inline char *arena_bytes(struct arena *a, size_t n)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kept.h"
 #include "mem.h"
 
 enum { BUF_MIN_CAP = 256, BUF_DOUBLE_BYTES = 16 * 1024 };
@@ -24,7 +25,7 @@ static void free_bytes(struct buf *b)
 {
     if (b->wiped && b->p != NULL)
         explicit_bzero(b->p, b->high > b->to ? b->high : b->to);
-    free(b->p);
+    kept_give(b->p, b->cap);
     b->high = 0;
 }
 
@@ -65,7 +66,7 @@ char *buf_reserve_slow(struct buf *b, size_t n)
         memmove(b->p, b->p + b->from, len); /* half or more is consumed: slide */
     } else {
         size_t cap = grown_cap(b, len + n);
-        char *p = mem_alloc(cap);
+        char *p = kept_take(cap);
         if (len > 0)
             memcpy(p, b->p + b->from, len);
         free_bytes(b);

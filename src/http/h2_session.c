@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "h2_mem.h"
 #include "slab.h"
 
 enum {
@@ -484,8 +485,8 @@ void h2_session_new(struct h2 *c)
      * for blocks that it ignores, and does not tell of. */
     nghttp2_option_set_stream_reset_rate_limit(option, 1u << 30, 1u << 30);
     nghttp2_option_set_max_continuations(option, HEADER_PIECES_MAX);
-    e = c->role == H2_SERVER ? nghttp2_session_server_new2(&c->session, cb, c, option)
-                             : nghttp2_session_client_new2(&c->session, cb, c, option);
+    e = c->role == H2_SERVER ? nghttp2_session_server_new3(&c->session, cb, c, option, h2_mem())
+                             : nghttp2_session_client_new3(&c->session, cb, c, option, h2_mem());
     must(e == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(cb);

@@ -14,6 +14,7 @@
 #include "descriptors.h"
 #include "err.h"
 #include "hash.h"
+#include "kept.h"
 #include "local.h"
 #include "lockout.h"
 #include "log.h"
@@ -86,7 +87,7 @@ static void on_signal(uv_signal_t *handle, int signal)
  * to the system.  What has been given back is still free memory to malloc(). */
 static void give_back_memory(struct worker *w)
 {
-    arena_free_kept();
+    kept_free_all();
     size_t unused = mallinfo2().fordblks;
     if (unused > w->given_back_bytes + FREE_MEMORY_MAX_BYTES) {
         mem_give_back();

@@ -378,7 +378,8 @@ def test_one_byte_dribble_costs_linear_time(scripted_only, client):
 @pytest.mark.parametrize("client", ["messages", "chat"])  # passed through, converted
 @pytest.mark.row("5: 100k-event stream", lacks="the stream of one hour")
 def test_100k_events_leave_the_memory_flat(simulated, client):
-    """Slope 0 after warm-up (<= 64 KiB), no descriptor more."""
+    """Slope 0 after warm-up (<= 64 KiB), no descriptor more.  It may fall: what tests before have
+    used goes back to the system meanwhile."""
     proxy, _ = simulated
     worker, = proxy.workers()
     with Client(proxy.codex_port, timeout=60) as c:
@@ -393,5 +394,6 @@ def test_100k_events_leave_the_memory_flat(simulated, client):
                 levels.append((proxy.worker_kib(), len(list(Path(f"/proc/{worker}/fd").iterdir()))))
     assert seen > 99000 and len(levels) >= 5
     print(levels)
-    assert max(k for k, _ in levels[1:]) - min(k for k, _ in levels[1:]) <= 64
+    kib = [k for k, _ in levels[1:]]
+    assert max(later - k for i, k in enumerate(kib) for later in kib[i:]) <= 64
     assert len({n for _, n in levels}) == 1

@@ -11,6 +11,7 @@
 
 #include "../../bench/session.c"
 #include "convert.h"
+#include "kept.h"
 
 enum { BODY_BYTES = 1 << 20, SHORT_BYTES = 300, LONG_BYTES = 2000 };
 
@@ -69,7 +70,7 @@ static double measure(enum protocol client, enum protocol upstream, int shape)
     struct buf body, out;
     struct arena work;
     make_body(client, shape, &body);
-    arena_free_kept();
+    kept_free_all();
     size_t before = heap_bytes();
     struct convert *c = converter(client, upstream);
     arena_init(&work, SIZE_MAX);
