@@ -17,7 +17,7 @@ import pytest
 
 import grammar
 import sdk_read
-from proxy import BINARY
+from proxy import BINARY, SANITIZED
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROTOCOLS = ("messages", "chat", "responses")
@@ -286,7 +286,10 @@ def cuts(row):
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("row,to", pairs("sse"))
 def test_a_cut_stream_never_ends_well(convert, row, to, stream):
-    for data in cuts(row):
+    found = list(cuts(row))
+    if SANITIZED:  # a process for each cut
+        found = found[:8] + found[8:-8:20] + found[8:][-8:]
+    for data in found:
         run = convert("stream", maker_of(row), to, data, stream)
         assert run.returncode == 1, f"cut at {len(data)}: {run.stdout}"
         if b"HTTP" in run.stderr:

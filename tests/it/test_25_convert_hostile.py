@@ -130,7 +130,7 @@ def test_end_for_a_client_that_reads_slowly(hostile, client):
     """The end comes while the client's queue is full: its upstream must not wait for ever."""
     p = hostile("responses")
     closed = []
-    big = delta("responses", "x" * 100000) * 400
+    big = delta("responses", "x" * 100000) * 120
 
     def script(c, r):
         c.stream_head()

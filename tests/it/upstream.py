@@ -34,7 +34,7 @@ class Request:
 
 class Conn:
     def __init__(self, sock, number):
-        self.sock, self.number, self.raw = sock, number, b""
+        self.sock, self.number, self.raw = sock, number, bytearray()
 
     def send(self, data):
         self.sock.sendall(data)
@@ -96,7 +96,8 @@ class Conn:
         while len(self.raw) < n:
             if not self._fill():
                 raise EOFError
-        part, self.raw = self.raw[:n], self.raw[n:]
+        part = bytes(self.raw[:n])
+        del self.raw[:n]
         return part
 
     def _line(self):
