@@ -6,8 +6,9 @@
  *   Short      hash_short(): SipHash-2-4 of 128 bits with a random key of this process.  For
  *              tables whose keys strangers choose; it means nothing elsewhere.
  *   Random     the kernel's own: fit for keys, and without the millisecond that OpenSSL takes to
- * set up a generator of its own.  At most HASH_RANDOM_MAX bytes. Digits     lower case, no NUL
- * behind them. Threads    one thread of a process.
+ *              set up a generator of its own.  At most HASH_RANDOM_MAX bytes.
+ *   Digits     lower case, no NUL behind them.
+ *   Threads    one thread of a process.
  */
 #ifndef HASH_H
 #define HASH_H
