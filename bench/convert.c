@@ -3,7 +3,8 @@
  * in all pairs of protocols.
  *
  * CPU is the least of some rounds; memory is the growth of the process's peak RSS, measured in a
- * process of its own.  Usage: bench_convert [rounds] [A>C | A<C | ..]
+ * process of its own (the kernel counts it in steps of up to 256 KiB).  Usage: bench_convert
+ * [rounds] [A>C | A<C | ..]
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -147,13 +148,14 @@ static double measure_request(struct request *r, double half_ms)
 
 static void measure_requests(enum protocol client, enum protocol upstream)
 {
-    static const size_t sizes[] = { 64 << 10, 1 << 20, 2 << 20 };
-    static const size_t counts[] = { 8000, 16000 };
+    /* each but the first of a kind has twice the size of the one before */
+    static const size_t sizes[] = { 256 << 10, 512 << 10, 1 << 20, 2 << 20 };
+    static const size_t counts[] = { 8000, 16000, 32000 };
     double ms = 0;
     for (size_t i = 0; i < ARRAY_LEN(sizes) + ARRAY_LEN(counts); i++) {
         struct request r = { .client = client, .upstream = upstream };
         bool tiny = i >= ARRAY_LEN(sizes);
-        bool doubled = i == ARRAY_LEN(sizes) - 1 || i == ARRAY_LEN(sizes) + 1;
+        bool doubled = i != 0 && i != ARRAY_LEN(sizes);
         buf_init(&r.body, SIZE_MAX);
         if (tiny)
             session_tiny(client, counts[i - ARRAY_LEN(sizes)], &r.body);

@@ -50,6 +50,7 @@ struct convert_options {
     bool count_only;             /* a count_tokens / input_tokens body: no max_tokens, no stream */
     bool drop_reasoning;         /* the repair of 0.7 (7): leave out all replayed reasoning */
     bool explain;                /* for convert_explain() */
+    bool checked;                /* the request's body is known to be valid JSON */
     size_t reply_limit_bytes;
 };
 

@@ -70,13 +70,14 @@ const char *json_skip_plain(const char *p, const char *end)
     return p;
 }
 
-static const char *skip_container(const char *p, const char *end)
+/* *ret_commas: between what it consists of. */
+static inline const char *skip_container(const char *p, const char *end, size_t *ret_commas)
 {
-    /* '"' 1, '[' '{' 2, ']' '}' 3 */
+    /* '"' 1, '[' '{' 2, ']' '}' 3, ',' 4 */
     static const unsigned char kinds[256] = {
-        ['"'] = 1, ['['] = 2, ['{'] = 2, [']'] = 3, ['}'] = 3,
+        ['"'] = 1, ['['] = 2, ['{'] = 2, [']'] = 3, ['}'] = 3, [','] = 4,
     };
-    size_t depth = 0;
+    size_t depth = 0, commas = 0;
     while (p < end) {
         unsigned char kind = kinds[(unsigned char)*p];
         if (kind == 1) {
@@ -88,7 +89,10 @@ static const char *skip_container(const char *p, const char *end)
             depth++;
         else if (kind == 3 && --depth == 0)
             break;
+        else
+            commas += kind == 4 && depth == 1;
     }
+    *ret_commas = commas;
     return p;
 }
 
@@ -97,8 +101,9 @@ const char *json_skip_value(const char *p, const char *end)
     must(p < end);
     if (*p == '"')
         return json_skip_string(p, end);
+    size_t commas;
     if (*p == '{' || *p == '[')
-        return skip_container(p, end);
+        return skip_container(p, end, &commas);
     while (p < end && *p != ',' && *p != ']' && *p != '}' && *p > ' ')
         p++;
     return p;
@@ -187,6 +192,16 @@ bool json_quoted_equals(struct str quoted, struct str text)
     return escapes ? unescaped_is(inner.p, inner.p + inner.n, text) : str_eq(inner, text);
 }
 
+static const char *skip_array(const char *p, const char *end, size_t *ret_items)
+{
+    const char *first = json_skip_space(p + 1, end);
+    bool empty = first < end && *first == ']';
+    size_t commas = 0;
+    p = skip_container(p, end, &commas);
+    *ret_items = empty ? 0 : commas + 1;
+    return p;
+}
+
 void json_look(struct str raw, struct json_wanted *wanted, size_t n)
 {
     if (raw.n == 0 || raw.p[0] != '{')
@@ -199,17 +214,36 @@ void json_look(struct str raw, struct json_wanted *wanted, size_t n)
         p = json_skip_space(p, end) + 1; /* the colon */
         p = json_skip_space(p, end);
         const char *value = p;
-        p = json_skip_value(p, end);
+        size_t items = 0;
+        p = *p == '[' ? skip_array(p, end, &items) : json_skip_value(p, end);
         for (size_t i = 0; i < n; i++) {
             if (!json_quoted_is(name, wanted[i].name))
                 continue;
             wanted[i].twice |= wanted[i].raw.n > 0;
             wanted[i].raw = (struct str){ value, (size_t)(p - value) };
+            wanted[i].items = items;
         }
         p = json_skip_space(p, end);
         if (p < end && *p == ',')
             p = json_skip_space(p + 1, end);
     }
+}
+
+bool json_has_name(struct str raw, struct str name)
+{
+    const char *p = raw.p, *end = raw.n > 0 ? p + raw.n : p;
+    while (p < end) {
+        const char *from = p;
+        if (*p++ != '"')
+            continue;
+        p = json_skip_string(from, end);
+        if (!json_quoted_is((struct str){ from, (size_t)(p - from) }, name))
+            continue;
+        p = json_skip_space(p, end);
+        if (p < end && *p == ':')
+            return true;
+    }
+    return false;
 }
 
 struct str json_first_of(struct str raw)

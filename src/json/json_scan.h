@@ -52,11 +52,15 @@ static inline bool json_quoted_is(struct str quoted, struct str text)
 struct json_wanted {
     struct str name;
     struct str raw; /* of duplicate members the last one's */
+    size_t items;   /* of an array */
     bool twice;
 };
 
 /* Fills in all that the object has.  raw: any value; what is no object has no members. */
 void json_look(struct str raw, struct json_wanted *wanted, size_t n);
+
+/* Has any object in there a member of this name?  raw: any value, or empty. */
+bool json_has_name(struct str raw, struct str name);
 
 /* The first element, raw; empty when there is none or raw is no array. */
 struct str json_first_of(struct str raw);

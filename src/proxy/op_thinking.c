@@ -3,6 +3,7 @@
 
 #include "edit.h"
 #include "json.h"
+#include "json_scan.h"
 #include "request_text.h"
 
 enum { BUDGET_MIN = 1024, CACHE_MARKS_MAX = 4 };
@@ -106,15 +107,21 @@ static size_t marks_in(struct json_edit *e, struct json_node *list, int depth)
     return n;
 }
 
+/* Most bodies have none, which is seen without a node for each of their values. */
+static size_t marks_below(struct json_edit *e, struct json_node *list, int depth)
+{
+    return json_has_name(json_raw(e, list), S("cache_control")) ? marks_in(e, list, depth) : 0;
+}
+
 static size_t message_marks(struct adapter_request *r)
 {
-    return marks_in(r->edit, request_turns(r), 2);
+    return marks_below(r->edit, request_turns(r), 2);
 }
 
 static size_t prefix_marks(struct adapter_request *r)
 {
-    return marks_in(r->edit, edit_member(r->edit, S("tools")), 0) +
-           marks_in(r->edit, edit_member(r->edit, S("system")), 0);
+    return marks_below(r->edit, edit_member(r->edit, S("tools")), 0) +
+           marks_below(r->edit, edit_member(r->edit, S("system")), 0);
 }
 
 size_t op_cache_marks(struct adapter_request *r)

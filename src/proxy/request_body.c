@@ -38,27 +38,12 @@ static const struct json_wanted *find_duplicate(const struct json_wanted *read)
     return NULL;
 }
 
-/* Without a node for each: nobody may ask for them. */
-static int64_t count_elements(struct str raw)
-{
-    const char *end = raw.p + raw.n, *p = raw.p + 1;
-    int64_t count = 0;
-    for (p = json_skip_space(p, end); *p != ']'; count++) {
-        p = json_skip_space(json_skip_value(p, end), end);
-        if (*p == ',')
-            p = json_skip_space(p + 1, end);
-    }
-    return count;
-}
-
 static void read_request(struct request *r, const struct json_wanted *read)
 {
-    struct str list =
-        read[READ_MESSAGES].raw.n > 0 ? read[READ_MESSAGES].raw : read[READ_INPUT].raw;
+    const struct json_wanted *list =
+        &read[read[READ_MESSAGES].raw.n > 0 ? READ_MESSAGES : READ_INPUT];
     struct str model = read[READ_MODEL].raw;
-    int64_t count = list.n > 0 && list.p[0] == '"';
-    if (list.n > 0 && list.p[0] == '[')
-        count = count_elements(list);
+    int64_t count = str_starts(list->raw, S("\"")) ? 1 : (int64_t)list->items;
     r->wants_stream = str_eq(read[READ_STREAM].raw, S("true"));
     if (model.n > 0 && model.p[0] == '"') {
         struct str name = text_plain(&r->work, (struct text){ model.p + 1, model.n - 2 });

@@ -3,7 +3,8 @@
  * is sent on.
  *
  * Contract
- *   Memory     everything made here lives in request->work and request->decoded.
+ *   Memory     everything made here lives in request->work, request->nodes and request->decoded.
+ *              request_body_choose() frees what the body to be sent does not need.
  *   Errors     request_body_parse(): E_UNKNOWN_CODING, E_BAD_CODING and E_TOO_LARGE for the
  *              content-encoding; E_BAD_JSON, E_NOT_OBJECT, E_BAD_REQUEST, E_TOO_LARGE for
  *              the text, with the detail in request->err_text.

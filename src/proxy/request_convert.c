@@ -82,6 +82,7 @@ static struct convert *convert_for(struct request *r, const struct profile *prof
         .strict = r->strict && !counts,
         .count_only = counts,
         .drop_reasoning = r->repaired,
+        .checked = true, /* by request_body_parse(), and edits keep it so */
         .reply_limit_bytes = r->worker->config->max_event_bytes,
     };
     return convert_new(&options);

@@ -65,6 +65,27 @@ static void a_look_finds_members(void **state)
         assert_int_equal(w[0].twice, cases[i].a_twice);
         assert_false(w[1].twice);
     }
+    static const struct {
+        struct str text;
+        size_t items;
+    } lists[] = {
+        { S_INIT("{\"a\":[]}"), 0 },
+        { S_INIT("{\"a\": [ ] }"), 0 },
+        { S_INIT("{\"a\":[[]]}"), 1 },
+        { S_INIT("{\"a\":[\",,\",[1,2],{\"b\":[1,2]} ,3]}"), 4 },
+        { S_INIT("{\"a\":{\"b\":1,\"c\":2}}"), 0 },
+        { S_INIT("{\"a\":[1,2],\"a\":[1,2,3]}"), 3 },
+        { S_INIT("{\"a\":[1,2],\"a\":1}"), 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct json_wanted w = { .name = S("a") };
+        json_look(lists[i].text, &w, 1);
+        assert_int_equal(w.items, lists[i].items);
+    }
+    assert_true(json_has_name(S("[{\"a\":[{\"b\" : 1}]}]"), S("b")));
+    assert_true(json_has_name(S("{\"\\u0062\":1}"), S("b")));
+    assert_false(json_has_name(S("[\"b\",{\"a\":\"b\"},\"\\\"b\\\":\"]"), S("b")));
+    assert_false(json_has_name((struct str){ NULL, 0 }, S("b")));
     assert_str(json_first_of(S("[ {\"a\":[1]} , 2]")), S("{\"a\":[1]}"));
     assert_str(json_first_of(S("[]")), S(""));
     assert_str(json_first_of(S("[ ]")), S(""));
