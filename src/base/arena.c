@@ -16,7 +16,8 @@ enum { RANK_FIRST_BYTES = 512, RANKS = 6 };
 
 struct arena_chunk {
     struct arena_chunk *older;
-    size_t size; /* header included */
+    size_t size;   /* header included */
+    size_t unused; /* at its end, once it is not the newest any more */
     _Alignas(max_align_t) char bytes[];
 };
 
@@ -32,14 +33,14 @@ static struct arena_chunk *chunk_new(const struct arena *a, size_t size)
     return c;
 }
 
-static void chunk_free(const struct arena *a, struct arena_chunk *c, size_t used)
+static void chunk_free(const struct arena *a, struct arena_chunk *c)
 {
     if (a->kind == ARENA_SECRET) {
         secret_free(c);
         return;
     }
     if (a->kind == ARENA_WIPED)
-        explicit_bzero(c->bytes, used);
+        explicit_bzero(c->bytes, c->size - sizeof(*c) - c->unused);
     kept_give(c, c->size);
 }
 
@@ -75,12 +76,12 @@ void arena_lend(struct arena *a, char *bytes, size_t n)
 
 void arena_reset(struct arena *a)
 {
-    size_t unused = a->left; /* in the newest; of the others all may be used */
+    if (a->chunks != NULL)
+        a->chunks->unused = a->left;
     while (a->chunks != NULL) {
         struct arena_chunk *c = a->chunks;
         a->chunks = c->older;
-        chunk_free(a, c, c->size - sizeof(*c) - unused);
-        unused = 0;
+        chunk_free(a, c);
     }
     if (a->lent != NULL && a->kind == ARENA_WIPED)
         explicit_bzero(a->lent, a->lent_bytes);
@@ -112,10 +113,13 @@ char *arena_more(struct arena *a, size_t bytes)
     struct arena_chunk *c = chunk_new(a, size);
     size_t left = size - sizeof(*c) - bytes;
     if (a->chunks != NULL && left < a->left) { /* the newest one's free space is not lost */
+        c->unused = left;
         c->older = a->chunks->older;
         a->chunks->older = c;
         return c->bytes;
     }
+    if (a->chunks != NULL)
+        a->chunks->unused = a->left;
     c->older = a->chunks;
     a->chunks = c;
     a->free = c->bytes + bytes;

@@ -6,7 +6,12 @@
 #include "err.h"
 #include "mem.h"
 
-enum { METHOD_BYTES_MAX = 32, VERSION_BYTES = 8 /* "HTTP/1.1" */, FIELDS_FIRST = 16 };
+enum {
+    METHOD_BYTES_MAX = 32,
+    VERSION_BYTES = 8 /* "HTTP/1.1" */,
+    FIELDS_FIRST = 16,
+    TEXT_FIRST = 1024
+};
 
 /* Everything else is 405 in every router. */
 static const struct str methods[] = {
@@ -33,6 +38,8 @@ struct h1_head *h1_head_new(const struct h1_limits *limits)
                                     limits->header_bytes);
     buf_init(&h->text, limits->header_bytes);
     h->text.wiped = true;
+    (void)!buf_reserve(&h->text,
+                       limits->header_bytes < TEXT_FIRST ? limits->header_bytes : TEXT_FIRST);
     return h;
 }
 
@@ -362,6 +369,7 @@ void h1_head_asked(const struct h1_head *h, struct str *ret_method, struct str *
 
 int h1_head_finish(struct h1_head *h, enum h1_role role)
 {
+    http_reserve(&h->head.headers, &h->arena, h->fields_n);
     for (size_t i = 0; i < h->fields_n; i++) {
         const struct h1_field *f = &h->fields[i];
         int e = take_field(h, role, text_at(h, f->name_at, f->name_n),

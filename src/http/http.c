@@ -119,16 +119,21 @@ struct str http_join(const struct http_headers *h, struct str name, struct arena
     return (struct str){ p, bytes - 2 };
 }
 
+void http_reserve(struct http_headers *h, struct arena *a, size_t more)
+{
+    if (h->cap - h->n >= more)
+        return;
+    struct http_header *v = arena_new(a, struct http_header, h->n + more);
+    if (h->n > 0)
+        memcpy(v, h->v, h->n * sizeof(*v));
+    h->v = v;
+    h->cap = h->n + more;
+}
+
 void http_add(struct http_headers *h, struct arena *a, struct str name, struct str value)
 {
-    if (h->n == h->cap) {
-        size_t cap = h->cap < 16 ? 16 : h->cap * 2;
-        struct http_header *v = arena_new(a, struct http_header, cap);
-        if (h->n > 0)
-            memcpy(v, h->v, h->n * sizeof(*v));
-        h->v = v;
-        h->cap = cap;
-    }
+    if (h->n == h->cap)
+        http_reserve(h, a, h->cap < 8 ? 8 : h->cap);
     h->v[h->n++] = (struct http_header){ .name = name, .value = value };
 }
 
@@ -147,17 +152,33 @@ void http_set(struct http_headers *h, struct arena *a, struct str name, struct s
     http_add(h, a, name, value);
 }
 
+static struct str put(char **to, struct str s)
+{
+    char *p = *to;
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    *to = p + s.n;
+    return (struct str){ p, s.n };
+}
+
 void http_head_copy(const struct http_head *from, struct arena *a, struct http_head *ret_to)
 {
+    const struct http_headers *h = &from->headers;
+    size_t bytes = from->method.n + from->target.n + from->scheme.n + from->authority.n;
+    for (size_t i = 0; i < h->n; i++)
+        bytes += h->v[i].name.n + h->v[i].value.n;
     struct http_head to = *from;
-    to.method = arena_str(a, from->method);
-    to.target = arena_str(a, from->target);
-    to.scheme = arena_str(a, from->scheme);
-    to.authority = arena_str(a, from->authority);
     to.headers = (struct http_headers){ .n = 0 };
-    for (size_t i = 0; i < from->headers.n; i++)
-        http_add(&to.headers, a, arena_str(a, from->headers.v[i].name),
-                 arena_str(a, from->headers.v[i].value));
+    http_reserve(&to.headers, a, h->n);
+    char *text = arena_bytes(a, bytes);
+    to.method = put(&text, from->method);
+    to.target = put(&text, from->target);
+    to.scheme = put(&text, from->scheme);
+    to.authority = put(&text, from->authority);
+    for (size_t i = 0; i < h->n; i++) {
+        struct str name = put(&text, h->v[i].name);
+        http_add(&to.headers, a, name, put(&text, h->v[i].value));
+    }
     *ret_to = to;
 }
 

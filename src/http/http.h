@@ -49,6 +49,8 @@ struct str *http_find(const struct http_headers *h, struct str name); /* first v
 struct str http_join(const struct http_headers *h, struct str name, struct arena *a);
 size_t http_count(const struct http_headers *h, struct str name);
 /* Texts are not copied: they must live as long as the list. */
+/* Room for so many more fields, so that adding them makes no other list. */
+void http_reserve(struct http_headers *h, struct arena *a, size_t more);
 void http_add(struct http_headers *h, struct arena *a, struct str name, struct str value);
 void http_set(struct http_headers *h, struct arena *a, struct str name,
               struct str value); /* replaces all */

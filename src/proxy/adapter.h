@@ -62,7 +62,7 @@ struct adapter_request {
     struct str session_secret;
 
     /* results of adapter_apply() */
-    struct str changes[64]; /* the ops that changed something, in order, each once */
+    struct str changes[32]; /* the ops that changed something, in order, each once */
     size_t changes_n;
     size_t extra_headers; /* headers added */
     bool raw;             /* forward body bytes and end-to-end headers unchanged */

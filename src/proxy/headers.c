@@ -121,9 +121,12 @@ static void add_credential(struct http_headers *out, struct arena *a,
     }
 }
 
+enum { ADDED_MAX = 3 };
+
 void headers_for_upstream(struct http_headers *out, struct arena *a, const struct http_headers *in,
                           const struct headers_rule *rule)
 {
+    http_reserve(out, a, in->n + ADDED_MAX);
     for (size_t i = 0; i < in->n; i++)
         if (!is_dropped(in->v[i].name, rule))
             http_add(out, a, in->v[i].name, in->v[i].value);

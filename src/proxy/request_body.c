@@ -13,6 +13,7 @@
 enum {
     SHOWN_MODEL_MAX = 1024, /* of a name that is kept for the reply */
     BODY_AHEAD = 4,         /* room is made for so many times what has come, up to content-length */
+    HEADERS_ADDED = 2,      /* by adapters, as a rule */
 };
 
 /* What the proxy reads: given twice, it and the upstream could read different ones. */
@@ -103,6 +104,7 @@ static int parse_body(struct request *r, struct str text)
 static struct http_headers *headers_to_edit(struct request *r)
 {
     struct http_headers *h = arena_new(&r->work, struct http_headers, 1);
+    http_reserve(h, &r->work, r->head.headers.n + HEADERS_ADDED);
     for (size_t i = 0; i < r->head.headers.n; i++)
         http_add(h, &r->work, r->head.headers.v[i].name, r->head.headers.v[i].value);
     return h;
