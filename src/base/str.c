@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes16.h"
+
 static bool same_nocase(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -51,14 +53,28 @@ bool str_contains(struct str s, struct str needle)
     return needle.n == 0 || str_find(s, needle) < s.n;
 }
 
+/* The first c at or after i, in either case, or s.n.  c: no capital. */
+static size_t index_nocase(struct str s, size_t i, char c)
+{
+    char bit = c >= 'a' && c <= 'z' ? 0x20 : 0;
+    for (; s.n - i >= 16; i += 16) {
+        unsigned at = bytes16_first((bytes16_load(s.p + i) | bit) == c);
+        if (at < 16)
+            return i + at;
+    }
+    while (i < s.n && (s.p[i] | bit) != c)
+        i++;
+    return i;
+}
+
 bool str_contains_nocase(struct str s, struct str needle)
 {
     if (needle.n == 0)
         return true;
-    unsigned char first = str_lower_byte((unsigned char)needle.p[0]);
-    for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (str_lower_byte((unsigned char)s.p[i]) == first &&
-            same_nocase(s.p + i, needle.p, needle.n))
+    char first = (char)str_lower_byte((unsigned char)needle.p[0]);
+    for (size_t i = index_nocase(s, 0, first); i < s.n && s.n - i >= needle.n;
+         i = index_nocase(s, i + 1, first))
+        if (same_nocase(s.p + i, needle.p, needle.n))
             return true;
     return false;
 }

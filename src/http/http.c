@@ -197,21 +197,22 @@ bool http_is_no_trailer(struct str lower_name)
 
 bool http_is_hop(struct str lower_name)
 {
-    if (lower_name.n == 0 || memchr("ckptu", lower_name.p[0], 5) == NULL)
-        return false; /* mostly */
     enum { LENGTHS = 1 << 2 | 1 << 7 | 1 << 10 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19 };
     if (lower_name.n > 19 || (LENGTHS >> lower_name.n & 1) == 0)
         return false; /* as most fields */
+    char c = lower_name.p[0];
+    if (c != 'c' && c != 'k' && c != 'p' && c != 't' && c != 'u')
+        return false; /* as most of the others */
     for (size_t i = 0; i < ARRAY_LEN(hop_names); i++)
         if (str_eq(lower_name, hop_names[i]))
             return true;
     return false;
 }
 
-/* Is there a control byte among the sixteen?  Bytes above 0x7f are none. */
-static bool has_control(bytes16 v)
+/* Bytes above 0x7f are no control bytes. */
+static bytes16 controls(bytes16 v)
 {
-    return bytes16_any((((v & -0x20) == 0) & (v != '\t')) | (v == 0x7f));
+    return (((v & -0x20) == 0) & (v != '\t')) | (v == 0x7f);
 }
 
 bool http_value_ok(struct str value)
@@ -219,11 +220,11 @@ bool http_value_ok(struct str value)
     if (value.n == 0)
         return true;
     if (value.n <= 16)
-        return !has_control(bytes16_load_short(value.p, value.n));
+        return !bytes16_any(controls(bytes16_load_short(value.p, value.n)));
+    bytes16 found = controls(bytes16_load(value.p + value.n - 16));
     for (size_t i = 0; i < value.n - 16; i += 16)
-        if (has_control(bytes16_load(value.p + i)))
-            return false;
-    return !has_control(bytes16_load(value.p + value.n - 16));
+        found |= controls(bytes16_load(value.p + i));
+    return !bytes16_any(found);
 }
 
 static bool is_alnum(char c)
@@ -261,6 +262,9 @@ static bool is_usual(bytes16 v)
 bool http_name_ok(struct str name)
 {
     if (name.n > 0 && name.n <= 16 && is_usual(bytes16_load_short(name.p, name.n)))
+        return true;
+    if (name.n > 16 && name.n <= 32 && is_usual(bytes16_load(name.p)) &&
+        is_usual(bytes16_load(name.p + name.n - 16)))
         return true;
     for (size_t i = 0; i < name.n; i++)
         if (!is_token((unsigned char)name.p[i]))

@@ -1,6 +1,5 @@
 #include "request_log.h"
 
-#include <string.h>
 
 #include "clock.h"
 #include "convert.h"
@@ -109,31 +108,40 @@ void request_log_request(struct request *r, int64_t message_count)
 
 /* --- adapters --- */
 
-/* Letters and digits only, lower case: "CherryStudio" and "cherry_studio" are the same. */
-static size_t squeeze(struct str s, char *to, size_t size)
+/* The next letter or digit of s, lower case; '\0' at its end. */
+static char next_letter(struct str s, size_t *i)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s.n && n < size; i++) {
-        unsigned char c = str_lower_byte((unsigned char)s.p[i]);
+    while (*i < s.n) {
+        unsigned char c = str_lower_byte((unsigned char)s.p[(*i)++]);
         if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-            to[n++] = (char)c;
+            return (char)c;
     }
-    return n;
+    return '\0';
+}
+
+/* Only letters and digits count: "CherryStudio" and "cherry_studio" are the same. */
+static bool same_letters(struct str a, struct str b)
+{
+    size_t i = 0, k = 0;
+    char c;
+    do {
+        c = next_letter(a, &i);
+        if (c != next_letter(b, &k))
+            return false;
+    } while (c != '\0');
+    return true;
 }
 
 /* The version of the product that the adapter is named after, else of the first product. */
 static struct str client_version(const struct request *r)
 {
     struct str rest = user_agent(r), token, first = S("");
-    char name[48], product[48];
-    size_t name_n = squeeze(adapter_name(r->adapter), name, sizeof(name));
     while (str_next(&rest, ' ', &token)) {
         size_t slash = str_index(token, '/');
         if (slash == 0 || slash >= token.n)
             continue;
         struct str version = str_slice(token, slash + 1, token.n);
-        size_t n = squeeze(str_slice(token, 0, slash), product, sizeof(product));
-        if (n == name_n && memcmp(product, name, n) == 0)
+        if (same_letters(str_slice(token, 0, slash), adapter_name(r->adapter)))
             return version;
         if (first.n == 0 && !str_starts(token, S("Mozilla/")))
             first = version;

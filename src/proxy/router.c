@@ -62,10 +62,10 @@ static bool is_hostile(struct str segment)
     static const char *const bad[] = { "\\", ";", "%2e", "%2f", "%5c", "%3b" };
     if (str_eq(segment, S(".")) || str_eq(segment, S("..")))
         return true;
-    if (str_index(segment, '\\') == segment.n && str_index(segment, ';') == segment.n &&
-        str_index(segment, '%') == segment.n)
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+    bool suspect = false; /* mostly not */
+    for (size_t i = 0; i < segment.n; i++)
+        suspect |= segment.p[i] == '\\' || segment.p[i] == ';' || segment.p[i] == '%';
+    for (size_t i = 0; suspect && i < ARRAY_LEN(bad); i++)
         if (str_contains_nocase(segment, str_of(bad[i])))
             return true;
     return false;

@@ -214,6 +214,28 @@ static void arena_joins_parts(void **state)
 
 /* Goal: bytes of one buf come behind those of another, moved or copied; nothing is left behind,
  * and a limit holds for moved bytes too. */
+/* Goal: a word is found in every place, in either case, and what only begins like it is none. */
+static void words_are_found_in_either_case(void **state)
+{
+    (void)state;
+    char text[48];
+    for (size_t n = 4; n <= sizeof(text); n++)
+        for (size_t at = 0; at + 4 <= n; at++) {
+            struct str s = { text, n };
+            memset(text, at % 2 == 0 ? 'k' : '@', sizeof(text));
+            memcpy(text + at, "kE-x", 4);
+            assert_true(str_contains_nocase(s, S("Ke-X")));
+            assert_true(str_contains_nocase(s, S("-X")));
+            assert_false(str_contains_nocase(s, S("ke-y")));
+            assert_false(str_contains_nocase(s, S("`")));
+            assert_false(str_contains_nocase(str_slice(s, 0, at + 3), S("ke-x")));
+            assert_false(str_contains_nocase(s, S("\rx"))); /* '-' but for the bit of letters */
+        }
+    assert_true(str_contains_nocase(S(""), S("")));
+    assert_false(str_contains_nocase(S(""), S("a")));
+    assert_true(str_contains_nocase(S("0123456789abcdef\xff"), S("\xff")));
+}
+
 static void buf_takes_over_a_buf(void **state)
 {
     struct buf to, from;
@@ -292,6 +314,7 @@ int main(void)
         cmocka_unit_test(hashes_are_sha256),
         cmocka_unit_test(hmac_is_rfc_4231),
         cmocka_unit_test(arena_joins_parts),
+        cmocka_unit_test(words_are_found_in_either_case),
         cmocka_unit_test(buf_takes_over_a_buf),
         cmocka_unit_test(arena_objects_stand_apart),
         cmocka_unit_test(buf_stops_at_its_limit),
