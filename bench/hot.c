@@ -12,6 +12,7 @@
 #include "adapter.h"
 #include "convert.h"
 #include "h1.h"
+#include "h2.h"
 #include "json.h"
 #include "log_line.h"
 #include "session.h"
@@ -232,6 +233,101 @@ static void run_http(void)
     buf_truncate(&http_out, 0);
 }
 
+/* ---- one request and one reply of HTTP/2, on conns that have seen some ---- */
+
+static const struct h2_limits h2_limits = { .header_bytes = 32 << 10,
+                                            .field_bytes = 8 << 10,
+                                            .target_bytes = 8 << 10,
+                                            .fields_max = 100,
+                                            .streams_max = 100 };
+static struct h2 *h2_server, *h2_client;
+static int h2_ends;
+
+static void h2_on_head(void *ctx, struct h2_stream *s, const struct http_head *head)
+{
+    static int id;
+    char text[STR_U64_MAX];
+    (void)ctx;
+    if (head->status != 0)
+        return;
+    struct http_header v[] = { { S_INIT("content-type"), S_INIT("application/json") },
+                               { S_INIT("request-id"), str_u64((uint64_t)++id, text) },
+                               { S_INIT("access-control-expose-headers"), S_INIT(WORDS_4 WORDS) } };
+    struct http_headers fields = { v, ARRAY_LEN(v), ARRAY_LEN(v) };
+    h2_submit_reply(s, 200, &fields, (int64_t)chat_request.n, true);
+    h2_write(s, chat_request);
+    h2_write_end(s);
+}
+
+static void h2_on_body(void *ctx, struct h2_stream *s, struct str bytes)
+{
+    (void)ctx;
+    h2_consume(s, bytes.n);
+}
+
+static void h2_on_end(void *ctx, struct h2_stream *s)
+{
+    (void)ctx;
+    (void)s;
+    h2_ends++;
+}
+
+static void h2_on_close(void *ctx, struct h2_stream *s, uint32_t error, bool unprocessed)
+{
+    (void)ctx;
+    (void)s;
+    must(error == 0);
+    must(!unprocessed);
+}
+
+static bool h2_move(struct h2 *from, struct h2 *to)
+{
+    struct buf bytes;
+    buf_init(&bytes, LIMIT_BYTES);
+    h2_pull(from, &bytes, LIMIT_BYTES);
+    bool any = buf_len(&bytes) > 0;
+    must(h2_feed(to, buf_str(&bytes)) == 0);
+    buf_done(&bytes);
+    return any;
+}
+
+static void run_http2(void)
+{
+    struct http_header v[] = { { S_INIT("content-type"), S_INIT("application/json") },
+                               { S_INIT("x-api-key"), S_INIT("sk-bench") },
+                               { S_INIT("user-agent"), S_INIT("CherryStudio/1.0.0") },
+                               { S_INIT("anthropic-version"), S_INIT("2023-06-01") } };
+    struct http_head head = { .method = S_INIT("POST"),
+                              .target = S_INIT("/v1/messages"),
+                              .authority = S_INIT("localhost:8001"),
+                              .content_length = (int64_t)chat_request.n,
+                              .headers = { v, ARRAY_LEN(v), ARRAY_LEN(v) } };
+    struct h2_stream *s = h2_submit_request(h2_client, &head, true, NULL);
+    must(s != NULL);
+    h2_write(s, chat_request);
+    h2_write_end(s);
+    h2_ends = 0;
+    while (h2_move(h2_client, h2_server) || h2_move(h2_server, h2_client))
+        ;
+    must(h2_ends == 2);
+}
+
+static void prepare_http2(void)
+{
+    static const struct h2_handler both = {
+        .on_head = h2_on_head,
+        .on_body = h2_on_body,
+        .on_end = h2_on_end,
+        .on_stream_close = h2_on_close,
+    };
+    h2_server = h2_new(H2_SERVER, &h2_limits, &both, NULL);
+    h2_client = h2_new(H2_CLIENT, &h2_limits, &both, NULL);
+    while (h2_move(h2_client, h2_server) || h2_move(h2_server, h2_client))
+        ;
+    for (int i = 0; i < 100; i++)
+        run_http2();
+}
+
 /* ---- one line of the log ---- */
 
 static void run_log(void)
@@ -283,6 +379,7 @@ int main(int argc, char **argv)
         { "pass_1000_events", nothing, run_events },
         { "convert_1000_events", prepare_convert_events, run_convert_events },
         { "http1_request_and_reply", prepare_http, run_http },
+        { "http2_request_and_reply", prepare_http2, run_http2 },
         { "log_line", nothing, run_log },
     };
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
