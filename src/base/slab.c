@@ -15,7 +15,7 @@
 #define IN_BLOCKS true
 #endif
 
-enum { REGION_BYTES = 16 * SLAB_BLOCK_BYTES };
+enum { REGION_BYTES = 16 * SLAB_BLOCK_BYTES, SPARE_BLOCKS_MAX = 8 };
 
 /* A block begins at a multiple of its size, so that an object tells its block. */
 struct block {
@@ -25,6 +25,11 @@ struct block {
     size_t used, carved; /* objects; those beyond `carved` have never been used */
     _Alignas(max_align_t) char bytes[];
 };
+
+/* Empty ones of all slabs: requests come in bursts, and a block that comes and goes with each
+ * costs two system calls and its page faults. */
+static struct list spare = { &spare, &spare };
+static size_t spare_n;
 
 static size_t capacity(const struct slab *s)
 {
@@ -58,8 +63,15 @@ static char *block_bytes(void)
 
 static struct block *block_new(struct slab *s)
 {
-    struct block *b = (struct block *)(void *)block_bytes();
-    b->owner = s;
+    struct block *b;
+    if (spare_n > 0) {
+        b = list_first(&spare, struct block, link);
+        list_remove(&b->link);
+        spare_n--;
+    } else {
+        b = (struct block *)(void *)block_bytes();
+    }
+    *b = (struct block){ .owner = s };
     list_init(&b->link);
     list_append(&s->open, &b->link);
     return b;
@@ -98,6 +110,21 @@ void slab_give(void *object)
     bool last = s->open.next == &b->link && s->open.prev == &b->link;
     if (b->used == 0 && !last) {
         list_remove(&b->link);
+        if (spare_n < SPARE_BLOCKS_MAX) {
+            list_prepend(&spare, &b->link);
+            spare_n++;
+        } else {
+            unmap((char *)b, SLAB_BLOCK_BYTES);
+        }
+    }
+}
+
+void slab_free_spare(void)
+{
+    while (spare_n > 0) {
+        struct block *b = list_first(&spare, struct block, link);
+        list_remove(&b->link);
+        spare_n--;
         unmap((char *)b, SLAB_BLOCK_BYTES);
     }
 }

@@ -7,7 +7,7 @@
  *              burst of requests most of it would be free, and none of it could be given back.
  *   Ownership  as malloc: slab_take() gives zeroed memory, slab_give() takes it back.
  *   Limits     blocks of 64 KiB.  An empty one goes back to the system unless it is the slab's
- *              last.
+ *              last; eight wait for slab_free_spare() first.
  *   Errors     out of memory aborts the process, as in mem.h.
  *   Threads    all slabs of a process are used by one thread.
  *   Tests      AddressSanitizer shall see each object live and die: there it is malloc().
@@ -36,5 +36,6 @@ struct slab {
 
 void *slab_take(struct slab *s); /* never NULL */
 void slab_give(void *object);    /* to the slab that it came from; takes NULL */
+void slab_free_spare(void);      /* the empty blocks that are kept for the next burst */
 
 #endif

@@ -21,6 +21,7 @@
 #include "mem.h"
 #include "models.h"
 #include "request.h"
+#include "slab.h"
 #include "tls.h"
 
 enum { FREE_MEMORY_MAX_BYTES = 256 << 10, TICKET_KEYS_S = 3600 };
@@ -88,6 +89,7 @@ static void on_signal(uv_signal_t *handle, int signal)
 static void give_back_memory(struct worker *w)
 {
     kept_free_all();
+    slab_free_spare();
     size_t unused = mallinfo2().fordblks;
     if (unused > w->given_back_bytes + FREE_MEMORY_MAX_BYTES) {
         mem_give_back();

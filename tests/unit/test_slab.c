@@ -64,6 +64,29 @@ static void test_empty_blocks_go_back(void **state)
     assert_int_equal(list_first(&things.open, struct block, link)->used, 0);
 }
 
+/* Some wait for the next burst, whichever slab it needs, zeroed as new ones are. */
+static void test_spare_blocks_are_used_first(void **state)
+{
+    (void)state;
+    static struct slab others = SLAB_OF(
+        others, struct { char bytes[999]; });
+    if (!IN_BLOCKS)
+        skip();
+    take_all();
+    for (size_t i = 0; i < MANY; i++)
+        slab_give(all[i]);
+    size_t kept = spare_n;
+    assert_in_range(kept, 1, SPARE_BLOCKS_MAX);
+    char *p = slab_take(&others);
+    assert_int_equal(spare_n, kept - 1);
+    for (size_t i = 0; i < 999; i++)
+        assert_int_equal(p[i], 0);
+    slab_give(p);
+    slab_free_spare();
+    assert_int_equal(spare_n, 0);
+    assert_true(list_empty(&spare));
+}
+
 /* What comes free is used before anything new. */
 static void test_room_is_used_again(void **state)
 {
@@ -82,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_objects_are_zeroed_and_apart),
         cmocka_unit_test(test_empty_blocks_go_back),
+        cmocka_unit_test(test_spare_blocks_are_used_first),
         cmocka_unit_test(test_room_is_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
