@@ -13,7 +13,7 @@
 #include "convert.h"
 #include "kept.h"
 
-enum { BODY_BYTES = 1 << 20, SHORT_BYTES = 300, LONG_BYTES = 2000 };
+enum { BODY_BYTES = 1 << 20 };
 
 static size_t heap_bytes(void)
 {
@@ -36,40 +36,71 @@ static struct convert *converter(enum protocol client, enum protocol upstream)
                                                   .reply_limit_bytes = 1 << 20 });
 }
 
+/* "word word .. */
+static void add_words(struct buf *out, size_t bytes)
+{
+    for (size_t n = 0; n < bytes; n += 5)
+        buf_add(out, S("word "));
+}
+
+static void begin_messages_of(enum protocol p, struct buf *out)
+{
+    buf_addf(out, "{\"model\":\"m\",\"max_tokens\":9,\"%s\":[",
+             p == PROTOCOL_RESPONSES ? "input" : "messages");
+}
+
 /* Messages of both sides in turn, each a list of one text of so many bytes. */
 static void add_texts(enum protocol p, size_t bytes, struct buf *out)
 {
-    static const char *const types[][2] = { [PROTOCOL_MESSAGES] = { "text", "text" },
-                                            [PROTOCOL_CHAT] = { "text", "text" },
-                                            [PROTOCOL_RESPONSES] = { "input_text",
-                                                                     "output_text" } };
-    buf_addf(out, "{\"model\":\"m\",\"max_tokens\":9,\"%s\":[",
-             p == PROTOCOL_RESPONSES ? "input" : "messages");
+    static const char *const types[] = { "input_text", "output_text" };
+    begin_messages_of(p, out);
     for (int i = 0; buf_len(out) < BODY_BYTES; i ^= 1) {
         buf_addf(out, "{\"role\":\"%s\",\"content\":[{\"type\":\"%s\",\"text\":\"",
-                 i == 0 ? "user" : "assistant", types[p][i]);
-        for (size_t n = 0; n < bytes; n += 5)
-            buf_add(out, S("word "));
+                 i == 0 ? "user" : "assistant", p == PROTOCOL_RESPONSES ? types[i] : "text");
+        add_words(out, bytes);
         buf_add(out, S("\"}]},"));
     }
-    buf_addf(out, "{\"role\":\"user\",\"content\":\"x\"}]}");
+    buf_add(out, S("{\"role\":\"user\",\"content\":\"x\"}]}"));
 }
 
-static void make_body(enum protocol p, int shape, struct buf *out)
+/* One message of texts of so many bytes. */
+static void add_parts(enum protocol p, size_t bytes, struct buf *out)
 {
-    buf_init(out, SIZE_MAX);
-    if (shape == 0)
-        session_request(p, 1, BODY_BYTES, out);
-    else
-        add_texts(p, shape == 1 ? SHORT_BYTES : shape == 2 ? LONG_BYTES : BODY_BYTES, out);
+    begin_messages_of(p, out);
+    buf_add(out, S("{\"role\":\"user\",\"content\":["));
+    while (buf_len(out) < BODY_BYTES) {
+        buf_addf(out, "{\"type\":\"%s\",\"text\":\"",
+                 p == PROTOCOL_RESPONSES ? "input_text" : "text");
+        add_words(out, bytes);
+        buf_add(out, S("\"},"));
+    }
+    buf_truncate(out, buf_len(out) - 1);
+    buf_add(out, S("]}]}"));
 }
+
+static void make_agent(enum protocol p, size_t bytes, struct buf *out)
+{
+    (void)bytes;
+    session_request(p, 1, BODY_BYTES, out);
+}
+
+static const struct shape {
+    const char *name;
+    void (*make)(enum protocol p, size_t bytes, struct buf *out);
+    size_t bytes;
+} shapes[] = {
+    { "agent", make_agent, 0 },           { "300 bytes", add_texts, 300 },
+    { "2,000 bytes", add_texts, 2000 },   { "one text", add_texts, BODY_BYTES },
+    { "300-byte parts", add_parts, 300 },
+};
 
 /* In times of the body. */
-static double measure(enum protocol client, enum protocol upstream, int shape)
+static double measure(enum protocol client, enum protocol upstream, const struct shape *shape)
 {
     struct buf body, out;
     struct arena work;
-    make_body(client, shape, &body);
+    buf_init(&body, SIZE_MAX);
+    shape->make(client, shape->bytes, &body);
     kept_free_all();
     size_t before = heap_bytes();
     struct convert *c = converter(client, upstream);
@@ -87,16 +118,15 @@ static double measure(enum protocol client, enum protocol upstream, int shape)
 static void three_times(void **state)
 {
     (void)state;
-    static const char *const shapes[] = { "agent", "300 bytes", "2,000 bytes", "one text" };
     if (heap_bytes() == 0)
         skip();
     for (int i = 0; i < PROTOCOL_COUNT * PROTOCOL_COUNT; i++) {
         enum protocol client = (enum protocol)(i / PROTOCOL_COUNT);
         enum protocol upstream = (enum protocol)(i % PROTOCOL_COUNT);
-        for (int shape = 0; client != upstream && shape < (int)ARRAY_LEN(shapes); shape++) {
-            double times = measure(client, upstream, shape);
-            printf("%d to %d, %-11s %.2f times the body\n", (int)client, (int)upstream,
-                   shapes[shape], times);
+        for (size_t k = 0; client != upstream && k < ARRAY_LEN(shapes); k++) {
+            double times = measure(client, upstream, &shapes[k]);
+            printf("%d to %d, %-14s %.2f times the body\n", (int)client, (int)upstream,
+                   shapes[k].name, times);
             assert_true(times <= 3.0);
         }
     }
