@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import grammar
+import sdk_types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CC_PROXY", str(ROOT / "build/release/cc-proxy"))
@@ -197,6 +198,9 @@ def test_golden(case, tmp_path):
     if case.get("kind", "request") == "request":
         again = run(case, tmp_path)
         assert (again.stdout, again.stderr) == (result.stdout, result.stderr), "not the same twice"
+    if case.get("kind") in ("reply", "stream") and result.returncode == 0:
+        streamed = output.startswith(("data: ", "event: "))
+        assert sdk_types.check(case["to"], output, streamed) == []
     if case.get("kind") != "stream":
         return
     if "--plain" not in case.get("args", []) and "HTTP" not in stderr:
