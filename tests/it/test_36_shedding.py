@@ -1,7 +1,10 @@
 """reliability.md sections 4 and 5: "memory limit" (a budget for bodies and queues), "connection
 floods", keep-alive churn. Each refuses or waits; none of it disturbs what is already open."""
 
+import contextlib
 import gzip
+import re
+import resource
 import socket
 import struct
 from pathlib import Path
@@ -10,7 +13,7 @@ import pytest
 from proxy import SANITIZED, Proxy, until
 from test_24_hostile_requests import Counted
 from upstream import Upstream
-from wire import Client
+from wire import Broken, Client
 
 KEY = {"x-api-key": "k", "content-type": "application/json"}
 BUDGET, FIRST = 100_000, 60_000
@@ -67,7 +70,7 @@ def post_chunked(p, body):
         return reply
 
 
-@pytest.mark.row("5: memory limit", lacks="a failing malloc")
+@pytest.mark.row("5: memory limit")
 @pytest.mark.parametrize("how", [post, post_chunked], ids=["content-length", "chunks"])
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_budget(stand, how, over):
@@ -91,6 +94,57 @@ def test_budget(stand, how, over):
     first.close()
     assert until(lambda: how(p, padded(BUDGET - 1000)).status == 200)
     assert until(lambda: p.metrics()["ccproxy_buffered_bytes"] == 0)
+
+
+@pytest.mark.skipif(SANITIZED, reason="its memory is laid out otherwise")
+@pytest.mark.row("5: memory limit")
+def test_a_failing_malloc_ends_that_worker_only(tmp_path):
+    """It aborts, saying so; the other's streams live on, and it is replaced."""
+    up, streams = Upstream(), []
+
+    def script(conn, request):
+        if request.h("x-test-id") == "stream":
+            conn.stream_head()
+            conn.chunk(b"event: ping\ndata: {}\n\n")
+            streams.append(conn)
+        else:
+            conn.reply(body=b"{}")
+    up.script = script
+    with (Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", WORKERS=2, STREAM_OPEN_SECONDS=0) as p,
+          contextlib.ExitStack() as stack):
+        p.deaths_expected = True
+        clients = []
+        for n in range(16):  # on both workers
+            clients.append(stack.enter_context(Client(p.claude_port)))
+            clients[-1].send_request("POST", "/v1/messages", KEY | {"x-test-id": "stream"},
+                                     padded(100))
+            clients[-1].head()
+            clients[-1].until(b"ping")
+            assert until(lambda: len(streams) > n)  # noqa: B023
+        poor, other = p.workers()
+        # Not the address space: of that, malloc() has some in reserve.
+        [kib] = re.findall(r"VmData:\s+(\d+)", Path(f"/proc/{poor}/status").read_text())
+        resource.prlimit(poor, resource.RLIMIT_DATA, ((int(kib) + 2048) << 10, -1))
+        for _ in range(100):  # some come to the one, some to the other
+            with contextlib.suppress(Broken, OSError, ValueError):
+                assert post(p, padded(8 << 20)).status == 200
+            if p.log(event="worker_died"):
+                break
+        until(lambda: len(p.workers()) == 2 and poor not in p.workers())
+        assert other in p.workers()
+        for s in streams:
+            with contextlib.suppress(OSError):  # the poor one's upstream conns are gone
+                s.chunk(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+                s.last_chunk()
+        whole = 0
+        for c in clients:
+            with contextlib.suppress(Broken, OSError):
+                whole += b"message_stop" in c.body()
+        assert 0 < whole < 16
+        assert p.log(event="worker_died")[0]["signal"] == 6
+        assert all(post(p, padded(8 << 20)).status == 200 for _ in range(8))
+    assert p.stderr.count(b"out of memory") == 1
+    up.close()
 
 
 @pytest.mark.row("5: memory limit")
