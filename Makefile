@@ -48,8 +48,9 @@ msan: ## parsers without libraries under MemorySanitizer: unit tests and fuzz se
 	@tools/msan
 
 bench: build ## speed, memory and latency next to nginx, HAProxy, nghttpx: a table, build/bench.json
-	@cmake --build build/release --target bench_traffic
+	@cmake --build build/release --target bench_traffic bench_convert
 	@bench/bench.py
+	@build/release/bench/bench_convert
 
 lint: ## style, format, static analysis, and a clang build
 	@tools/setup lint

@@ -31,11 +31,11 @@ static inline bytes16 bytes16_load(const void *p)
 static inline bytes16 bytes16_load_short(const void *p, size_t n)
 {
     const char *first = p, *last = first + n;
-    bytes16_halves halves;
+    uint64_t low, high;
     if (n >= 8) {
-        memcpy(&halves, first, 8);
-        memcpy((char *)&halves + 8, last - 8, 8);
-        return (bytes16)halves;
+        memcpy(&low, first, 8);
+        memcpy(&high, last - 8, 8);
+        return (bytes16)(bytes16_halves){ low, high };
     }
     uint32_t a, b;
     if (n >= 4) {
@@ -45,8 +45,8 @@ static inline bytes16 bytes16_load_short(const void *p, size_t n)
         a = (unsigned char)first[0] * 0x01010101u;
         b = (unsigned char)first[n / 2] * 0x00010101u + ((uint32_t)(unsigned char)last[-1] << 24);
     }
-    halves[0] = halves[1] = a | (uint64_t)b << 32;
-    return (bytes16)halves;
+    low = a | (uint64_t)b << 32;
+    return (bytes16)(bytes16_halves){ low, low };
 }
 
 /* Of a comparison: the place of the first byte where it holds; 16 when there is none. */
