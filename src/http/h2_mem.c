@@ -39,6 +39,7 @@ static void give(void *bytes, void *user)
     if (bytes == NULL)
         return;
     struct piece *p = piece_of(bytes);
+    explicit_bzero(p->bytes, p->size - sizeof(*p));
     kept_give(p, p->size);
 }
 
