@@ -48,9 +48,9 @@ struct str *http_find(const struct http_headers *h, struct str name); /* first v
 /* All values of a name joined with ", "; empty when absent.  A single one is not copied. */
 struct str http_join(const struct http_headers *h, struct str name, struct arena *a);
 size_t http_count(const struct http_headers *h, struct str name);
-/* Texts are not copied: they must live as long as the list. */
 /* Room for so many more fields, so that adding them makes no other list. */
 void http_reserve(struct http_headers *h, struct arena *a, size_t more);
+/* Texts are not copied: they must live as long as the list. */
 void http_add(struct http_headers *h, struct arena *a, struct str name, struct str value);
 void http_set(struct http_headers *h, struct arena *a, struct str name,
               struct str value); /* replaces all */

@@ -191,6 +191,7 @@ static const struct action_op ops[] = {
     { "raw", P_ALL, false, 0, 0, op_raw, NULL },
     { "reject", P_ALL, false, BIT(STATUS) | BIT(MESSAGE), 0, op_reject, NULL },
 };
+_Static_assert(ARRAY_LEN(ops) <= ADAPTER_OPS_MAX, "a request has room for the names of all");
 
 static bool given(const struct action *a, enum member_id id)
 {

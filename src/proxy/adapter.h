@@ -39,6 +39,8 @@ int adapters_load(const struct config *config, struct adapter_set **ret_set, str
     MUST_CHECK;
 void adapters_free(struct adapter_set *set);
 
+enum { ADAPTER_OPS_MAX = 32 }; /* kinds of actions */
+
 enum adapter_reason {
     ADAPTER_BY_CLIENT_TYPE,
     ADAPTER_BY_HEADER,
@@ -62,7 +64,7 @@ struct adapter_request {
     struct str session_secret;
 
     /* results of adapter_apply() */
-    struct str changes[32]; /* the ops that changed something, in order, each once */
+    struct str changes[ADAPTER_OPS_MAX]; /* the ops that changed something, in order, each once */
     size_t changes_n;
     size_t extra_headers; /* headers added */
     bool raw;             /* forward body bytes and end-to-end headers unchanged */
