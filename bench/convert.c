@@ -79,21 +79,6 @@ static double peak_of(void (*work)(void *ctx), void *ctx)
     return grown;
 }
 
-static struct convert *new_convert(enum protocol client, enum protocol upstream)
-{
-    struct profile profile;
-    struct buf why;
-    buf_init(&why, 1000);
-    must(profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why) == 0);
-    buf_done(&why);
-    return convert_new(&(struct convert_options){ .client = client,
-                                                  .upstream = upstream,
-                                                  .profile = &profile,
-                                                  .upstream_name = S("bench"),
-                                                  .reply_id = S("abcdefghijklmnopqrstuvwx"),
-                                                  .reply_limit_bytes = LIMIT_BYTES });
-}
-
 /* ---- requests ---- */
 
 struct request {
@@ -105,7 +90,7 @@ struct request {
 static void run_request(void *ctx)
 {
     struct request *r = ctx;
-    struct convert *c = new_convert(r->client, r->upstream);
+    struct convert *c = session_convert(r->client, r->upstream);
     struct arena work;
     struct buf out;
     arena_init(&work, SIZE_MAX);
@@ -176,7 +161,7 @@ struct stream {
 
 static struct convert *begin_stream(const struct stream *s)
 {
-    struct convert *c = new_convert(s->client, s->upstream);
+    struct convert *c = session_convert(s->client, s->upstream);
     struct buf body, out;
     struct arena work;
     arena_init(&work, SIZE_MAX);

@@ -100,24 +100,9 @@ static void run_adapt(void)
 
 /* ---- convert: Messages to Chat and back ---- */
 
-static struct convert *new_convert(void)
-{
-    struct profile profile;
-    struct buf why;
-    buf_init(&why, 1000);
-    must(profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why) == 0);
-    buf_done(&why);
-    return convert_new(&(struct convert_options){ .client = PROTOCOL_MESSAGES,
-                                                  .upstream = PROTOCOL_CHAT,
-                                                  .profile = &profile,
-                                                  .upstream_name = S("bench"),
-                                                  .reply_id = S("abcdefghijklmnopqrstuvwx"),
-                                                  .reply_limit_bytes = LIMIT_BYTES });
-}
-
 static struct convert *converted(void)
 {
-    struct convert *c = new_convert();
+    struct convert *c = session_convert(PROTOCOL_MESSAGES, PROTOCOL_CHAT);
     struct arena work;
     struct buf out;
     arena_init(&work, LIMIT_BYTES);

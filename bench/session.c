@@ -252,3 +252,20 @@ void session_tiny(enum protocol p, size_t messages, struct buf *out)
     end_request(&w);
     buf_done(&piece);
 }
+
+/* ---- conversions ---- */
+
+struct convert *session_convert(enum protocol client, enum protocol upstream)
+{
+    struct profile profile;
+    struct buf why;
+    buf_init(&why, 1000);
+    must(profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why) == 0);
+    buf_done(&why);
+    return convert_new(&(struct convert_options){ .client = client,
+                                                  .upstream = upstream,
+                                                  .profile = &profile,
+                                                  .upstream_name = S("bench"),
+                                                  .reply_id = S("abcdefghijklmnopqrstuvwx"),
+                                                  .reply_limit_bytes = 1 << 30 });
+}

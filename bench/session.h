@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "convert.h"
 #include "protocol.h"
 
 /* What a stream consists of. */
@@ -34,5 +35,8 @@ void session_tiny(enum protocol p, size_t messages, struct buf *out);
 void session_stream(enum protocol p, enum session_delta kind, size_t deltas, struct buf *out);
 /* One piece of it; the bytes are constant. */
 struct str session_piece(enum protocol p, enum session_delta kind, enum session_piece piece);
+
+/* A conversion between two protocols, the upstream with the default profile. */
+struct convert *session_convert(enum protocol client, enum protocol upstream);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "default_config.h"
 #include "upstreams.h"
 
 static struct config config;
@@ -16,7 +17,6 @@ static struct upstream own[SERVICE_COUNT];
 /* Once, at the first input: replay.c knows no LLVMFuzzerInitialize(). */
 static void prepare(void)
 {
-    static char *const no_environment[] = { NULL };
     static bool prepared;
     struct buf error;
     if (prepared)
@@ -24,7 +24,7 @@ static void prepare(void)
     prepared = true;
     buf_init(&error, 1024);
     arena_init(&arena, 1 << 20);
-    must(config_load(&config, NULL, false, no_environment, NULL, 0, &error) == 0);
+    default_config(&config);
     must(config_set(&config, S("PROXY_API_KEYS"), S("k"), &error) == 0);
     for (int s = 0; s < SERVICE_COUNT; s++)
         must(upstream_init(&own[s], (enum service)s, &config, &arena, NULL, &error) == 0);

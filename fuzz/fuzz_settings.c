@@ -7,20 +7,16 @@
 #include <stdint.h>
 
 #include "config_row.h"
+#include "default_config.h"
 
 static struct config config;
 
 static void prepare(void)
 {
-    static char *const no_environment[] = { NULL };
     static bool prepared;
-    struct buf error;
-    if (prepared)
-        return;
+    if (!prepared)
+        default_config(&config);
     prepared = true;
-    buf_init(&error, 1024);
-    must(config_load(&config, NULL, false, no_environment, NULL, 0, &error) == 0);
-    buf_done(&error);
 }
 
 static void encode(struct buf *out)

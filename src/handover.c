@@ -80,7 +80,7 @@ int handover_worker_main(const char *slot, const char *ports)
     privilege_core_files(config->core_dumps);
     if (config->core_dumps)
         mem_hide();
-    prctl(PR_SET_NAME, program_invocation_short_name); /* an fd's number, started from one */
+    prctl(PR_SET_NAME, "cc-proxy"); /* else an fd's number, when started from one */
     sockets_log_settings(config);
     *w = (struct worker_settings){ .config = config,
                                    .counters_fd = FD_COUNTERS,

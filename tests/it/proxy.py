@@ -42,6 +42,17 @@ def until(condition, timeout=PATIENCE):
     return value
 
 
+def free_port():
+    """For servers whose log does not say it."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Proxy:
     """`cc-proxy serve` on ephemeral ports. Settings are keyword arguments."""
 

@@ -123,3 +123,11 @@ class Relay:
     def close(self):
         self.listener.close()
         self.end_all("close")
+
+
+def close_all(proxies, relay, upstream):
+    """Proxies first: what they are connected to goes after them."""
+    for proxy in proxies:
+        proxy.stop()
+    relay.close()
+    upstream.close()

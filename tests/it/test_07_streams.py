@@ -292,18 +292,7 @@ def test_a_client_that_never_reads_is_dropped(raw):
     up = raw[1]
     part = block("content_block_delta", index=0, delta={"text": "x" * 65000})
     ended = threading.Event()
-
-    def script(c, r):
-        c.sock.settimeout(20)
-        try:
-            c.stream_head()
-            while True:
-                c.chunk(part)
-        except TimeoutError:
-            return
-        except OSError:
-            ended.set()
-    up.script = script
+    up.script = lambda c, r: c.flood(part, ended)
     with Proxy(ANTHROPIC_BASE_URL=up.url, SERVICES="claude", CLIENT_WRITE_TIMEOUT="0.4") as p:
         with Client(p.claude_port, rcvbuf=65536) as c:
             ask(c, "messages")

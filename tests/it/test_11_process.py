@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from proxy import BINARY, ROOT, Proxy, environment, run, until
+from proxy import BINARY, ROOT, Proxy, environment, free_port, listens, run, until
 from wire import Client
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -34,17 +34,6 @@ def begin_stream(c):
     c.send_request("POST", "/v1/messages", KEY, json=BODY | {"stream": True})
     assert c.head().status == 200
     assert c.until(START) == START
-
-
-def free_port():
-    """For servers whose log does not say it."""
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
-
-
-def listens(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 # --- commands ---
@@ -125,11 +114,6 @@ def test_simulator_built_in():
         assert post(p.claude_port).json()["type"] == "message"
         assert post(p.codex_port, target="/v1/responses",
                     body={"model": "gpt-5", "input": "x"}).status == 200
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 @pytest.mark.parametrize("service,host,tls", [

@@ -16,7 +16,7 @@ from pathlib import Path
 import grammar
 import pytest
 from proxy import SANITIZED, Proxy, until
-from relay import NO_FAULT, Fault, Relay
+from relay import NO_FAULT, Fault, Relay, close_all
 from test_17_convert_streams import (BODIES, KEY, PATHS, PROTOCOLS, begin, delta, event, finish,
                                      only)
 from upstream import Upstream, serve_each
@@ -41,10 +41,7 @@ def fronts():
         up.forget()
         return made[protocol], relay, up
     yield of
-    for p in made.values():
-        p.stop()
-    relay.close()
-    up.close()
+    close_all(made.values(), relay, up)
 
 
 def send(c, protocol, headers=None, **more):
@@ -59,6 +56,12 @@ def ask(proxy, protocol, headers=None, **more):
         return reply
 
 
+def hello_and_silence(conn, upstream):
+    conn.stream_head()
+    conn.chunk(begin(upstream) + delta(upstream, "Hello"))
+    conn.wait_closed(10)
+
+
 # --- mid-stream: how soon, and once ---
 
 @pytest.mark.parametrize("upstream,client", PAIRS)
@@ -67,12 +70,7 @@ def ask(proxy, protocol, headers=None, **more):
 def test_the_error_event_comes_at_once(fronts, upstream, client, how):
     """50 ms after the fault at the latest (the median of 20); one request each, no replay."""
     proxy, relay, up = fronts(upstream)
-
-    def script(c, r):
-        c.stream_head()
-        c.chunk(begin(upstream) + delta(upstream, "Hello"))
-        c.wait_closed(10)
-    up.script = script
+    up.script = lambda c, r: hello_and_silence(c, upstream)
     took = []
     for _ in range(20):
         with Client(proxy.codex_port) as c:
@@ -120,12 +118,7 @@ def test_stall_before_the_head_is_504(fronts, upstream, client, stream):
 @pytest.mark.row("5: upstream stalls")
 def test_stall_between_events_has_keep_alives_then_an_error(fronts, upstream, client):
     proxy, relay, up = fronts(upstream)
-
-    def script(c, r):
-        c.stream_head()
-        c.chunk(begin(upstream) + delta(upstream, "Hello"))
-        c.wait_closed(10)
-    up.script = script
+    up.script = lambda c, r: hello_and_silence(c, upstream)
     reply = ask(proxy, client, stream=True)
     alive = {"messages": b"event: ping\n", "chat": b": ping\n", "responses": b"event: keepalive\n"}
     assert reply.body.count(alive[client]) >= 2

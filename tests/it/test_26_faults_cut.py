@@ -12,7 +12,7 @@ import grammar
 import httpx2
 import openai
 import pytest
-from relay import NO_FAULT, Fault, Relay
+from relay import NO_FAULT, Fault, Relay, close_all
 from test_07_streams import check_error
 from test_17_convert_streams import BODIES, FINISH, KEY, PATHS, PROTOCOLS, STREAMS, only
 from upstream import Upstream
@@ -94,10 +94,7 @@ def fronts():
     made = {p: only(relay, p, ADMIN_LISTEN="127.0.0.1:0", ADMIN_TOKEN="t", STREAM_PING_SECONDS="0")
             for p in PROTOCOLS}
     yield made, relay, up
-    for p in made.values():
-        p.stop()
-    relay.close()
-    up.close()
+    close_all(made.values(), relay, up)
 
 
 def counters(proxy):

@@ -7,7 +7,7 @@ import grammar
 import h2.errors
 import pytest
 from proxy import Proxy
-from relay import NO_FAULT, Fault, Relay
+from relay import NO_FAULT, Fault, Relay, close_all
 from test_12_http2_upstream import Http2Upstream
 from test_17_convert_streams import BODIES, FINISH, KEY, PATHS, PROTOCOLS, STREAMS, cuts
 from wire import Client
@@ -23,10 +23,7 @@ def fronts(certificates):
                      OPENAI_PROTOCOLS=p, UPSTREAM_CA_FILE=certificates.ca, STREAM_PING_SECONDS="0")
             for p in PROTOCOLS}
     yield made, relay, up
-    for p in made.values():
-        p.stop()
-    relay.close()
-    up.close()
+    close_all(made.values(), relay, up)
 
 
 def ask(c, client):

@@ -10,14 +10,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from proxy import BINARY, SANITIZED, Proxy, until
+from proxy import BINARY, SANITIZED, Proxy, free_port, listens, until
 from upstream import Upstream
 from wire import Client
 
@@ -30,17 +29,6 @@ UNSET = "sk-unset-canary-4f4f4f4f"  # in the environment, but no setting
 PROMPT = "prompt-canary-6e6e6e"
 CANARIES = (CLIENT, SERVER, FURTHER, TUNNEL, SECRET, UNSET)
 BODY = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-
-
-def free_port():
-    """For servers whose log does not say it."""
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
-
-
-def listens(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def found_in(text):

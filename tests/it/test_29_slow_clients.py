@@ -157,16 +157,7 @@ def test_slow_read(hasty, version):
     p, up = hasty
     up.forget()
     ended = threading.Event()
-
-    def script(c, r):
-        c.sock.settimeout(20)
-        try:
-            c.stream_head()
-            while True:
-                c.chunk(b"event: x\ndata: " + b"y" * 60000 + b"\n\n")
-        except OSError:
-            ended.set()
-    up.script = script
+    up.script = lambda c, r: c.flood(b"event: x\ndata: " + b"y" * 60000 + b"\n\n", ended)
     with Counted(p) as counted:
         if version == 1:
             with Client(p.claude_port, rcvbuf=4096) as c:

@@ -64,6 +64,18 @@ class Conn:
         self.chunk(data)
         self.last_chunk()
 
+    def flood(self, part, closed):
+        """A stream without an end; sets `closed` when the proxy closes the connection."""
+        self.sock.settimeout(20)
+        try:
+            self.stream_head()
+            while True:
+                self.chunk(part)
+        except TimeoutError:
+            return
+        except OSError:
+            closed.set()
+
     def close(self):
         try:
             self.sock.shutdown(socket.SHUT_RDWR)

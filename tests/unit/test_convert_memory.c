@@ -10,7 +10,6 @@
 #include "unit.h"
 
 #include "../../bench/session.c"
-#include "convert.h"
 #include "kept.h"
 
 enum { BODY_BYTES = 1 << 20 };
@@ -19,21 +18,6 @@ static size_t heap_bytes(void)
 {
     struct mallinfo2 m = mallinfo2();
     return m.uordblks + m.hblkhd;
-}
-
-static struct convert *converter(enum protocol client, enum protocol upstream)
-{
-    struct profile profile;
-    struct buf why;
-    buf_init(&why, 1000);
-    must(profile_resolve(&profile, S("default"), S(""), S("m"), NULL, 0, &why) == 0);
-    buf_done(&why);
-    return convert_new(&(struct convert_options){ .client = client,
-                                                  .upstream = upstream,
-                                                  .profile = &profile,
-                                                  .upstream_name = S("u"),
-                                                  .reply_id = S("0123456789abcdefABCDEFGH"),
-                                                  .reply_limit_bytes = 1 << 20 });
 }
 
 /* "word word .. */
@@ -103,7 +87,7 @@ static double measure(enum protocol client, enum protocol upstream, const struct
     shape->make(client, shape->bytes, &body);
     kept_free_all();
     size_t before = heap_bytes();
-    struct convert *c = converter(client, upstream);
+    struct convert *c = session_convert(client, upstream);
     arena_init(&work, SIZE_MAX);
     buf_init(&out, SIZE_MAX);
     assert_int_equal(convert_request(c, &work, buf_str(&body), &out), 0);
