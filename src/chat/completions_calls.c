@@ -95,6 +95,7 @@ static int start(struct convert *c, struct completions_call *k)
 {
     struct chat_event ev = { .kind = EVENT_PART_START, .part = emit_next_part(c) };
     ev.part_start.kind = PART_CALL;
+    ev.part_start.place = event_place(k->index);
     ev.part_start.call_id = k->id; /* empty: emit() makes one */
     ev.part_start.name = k->name.n > 0 ? k->name : S("unknown_tool");
     ev.part_start.tool = k->custom ? CHAT_TOOL_CUSTOM : CHAT_TOOL_FUNCTION;

@@ -86,6 +86,12 @@ struct event_error {
     struct str message; /* for the client: no URL, no key */
 };
 
+/* part_start.place of the upstream's index; below 0: it has none. */
+static inline int64_t event_place(int64_t index)
+{
+    return index >= 0 && index < INT64_MAX ? index + 1 : 0;
+}
+
 struct chat_event {
     enum event_kind kind;
     uint32_t part; /* PART_*, DELTA, CITATION */
@@ -98,6 +104,7 @@ struct chat_event {
         } start;
         struct {
             enum part_kind kind;
+            int64_t place;      /* among the upstream's items or calls, from 1; 0: not said */
             struct str item_id; /* Responses: the upstream's item id; else empty */
             struct str call_id, name, space;
             enum chat_tool_kind tool; /* of a call: as the upstream sends it; emit makes it and

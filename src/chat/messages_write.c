@@ -3,7 +3,7 @@
  *
  * Only one block may be open, while the upstream's parts may run side by side.  So the part
  * whose block is open is written as it comes, and the others wait with what they have; when
- * the block is closed, the first one in part order that has something to show is next.  A
+ * the block is closed, the first one in the upstream's order that has something to show is next.  A
  * block is closed when its part stops, or, of a call, when its arguments are one complete JSON
  * value and another part waits.
  *
@@ -23,8 +23,9 @@
 enum part_state { PART_QUIET, PART_READY, PART_OPEN, PART_CLOSED };
 
 struct part {
-    struct part *next; /* in the order of their starts, until closed */
+    struct part *next; /* in the order of their blocks, until closed */
     uint32_t number;
+    int64_t place; /* the upstream's; 0: behind all that were there */
     enum part_kind kind;
     enum part_state state;
     bool stopped;
@@ -40,8 +41,8 @@ struct encoder {
     struct buf *json;    /* the event at hand; c->json */
     struct part **parts; /* by number; NULL when the part is over */
     uint32_t part_count, part_cap;
-    struct part *first, *last; /* not closed */
-    struct part *open;         /* whose block is */
+    struct part *first; /* not closed */
+    struct part *open;  /* whose block is */
     uint32_t ready_count;
     uint32_t next_index;
     size_t waiting_bytes;
@@ -249,15 +250,10 @@ static void close_part(struct convert *c, struct encoder *e, struct part *p)
         e->open = NULL;
     }
     set_state(e, p, PART_CLOSED);
-    struct part *before = NULL;
-    for (struct part *q = e->first; q != p; q = q->next)
-        before = q;
-    if (before == NULL)
-        e->first = p->next;
-    else
-        before->next = p->next;
-    if (e->last == p)
-        e->last = before;
+    struct part **at = &e->first;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
     if (p->stopped) {
         e->parts[p->number] = NULL;
         part_free(p);
@@ -323,12 +319,23 @@ static struct part *part_new(struct convert *c, const struct chat_event *ev)
         id = messages_search_id(&c->scratch, id, ev->part_start.item_id);
     struct part *p = mem_zalloc(sizeof(*p) + id.n + ev->part_start.name.n);
     p->number = ev->part;
+    p->place = ev->part_start.place;
     p->kind = ev->part_start.kind;
     char *end = append((char *)(p + 1), id, &p->id);
     append(end, ev->part_start.name, &p->name);
     buf_init(&p->waiting, c->options.reply_limit_bytes);
     buf_init(&p->opaque, c->options.reply_limit_bytes);
     return p;
+}
+
+/* Among those that wait for a block. */
+static void enqueue(struct encoder *e, struct part *p)
+{
+    struct part **at = &e->first;
+    while (*at != NULL && ((*at)->state == PART_OPEN || p->place == 0 || (*at)->place <= p->place))
+        at = &(*at)->next;
+    p->next = *at;
+    *at = p;
 }
 
 static void part_start(struct convert *c, struct encoder *e, const struct chat_event *ev)
@@ -340,11 +347,7 @@ static void part_start(struct convert *c, struct encoder *e, const struct chat_e
     }
     struct part *p = part_new(c, ev);
     e->parts[e->part_count++] = p;
-    if (e->last == NULL)
-        e->first = p;
-    else
-        e->last->next = p;
-    e->last = p;
+    enqueue(e, p);
     if (p->kind == PART_CALL)
         make_ready(e, p);
     pump(c, e);

@@ -116,6 +116,7 @@ static int part_start(struct convert *c, struct item *it, enum part_kind kind)
 {
     struct chat_event ev = { .kind = EVENT_PART_START, .part = emit_next_part(c) };
     ev.part_start.kind = kind;
+    ev.part_start.place = event_place(it->index);
     /* only so that encoders can tell items apart */
     ev.part_start.item_id =
         it->id.n > 0 ? it->id : arena_printf(c->temp, "item_%lld", (long long)it->index);
@@ -129,6 +130,7 @@ static int call_start(struct convert *c, struct items *all, struct item *it, str
 {
     struct chat_event ev = { .kind = EVENT_PART_START, .part = emit_next_part(c) };
     ev.part_start.kind = PART_CALL;
+    ev.part_start.place = event_place(it->index);
     ev.part_start.item_id = it->id;
     ev.part_start.call_id = member_str(c, node, S("call_id"));
     if (ev.part_start.call_id.n == 0)

@@ -1,6 +1,5 @@
 #include "request_log.h"
 
-
 #include "clock.h"
 #include "convert.h"
 #include "dump.h"
