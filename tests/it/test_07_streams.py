@@ -275,7 +275,8 @@ def test_back_pressure(raw):
 
 
 def test_paused_stream_is_not_idle(raw):
-    """The silence of a slow client is not the upstream's: no error event."""
+    """The silence of a slow client is not the upstream's: no error event.  A busy machine makes the
+    upstream's thread pause for longer than STREAM_PING_SECONDS: pings may come."""
     proxy, up = raw
     part = block("content_block_delta", index=0, delta={"text": "x" * 65000})
     data = MESSAGES[0] + part * 300 + MESSAGES[-1]
@@ -284,7 +285,7 @@ def test_paused_stream_is_not_idle(raw):
         ask(c, "messages")
         c.head()
         time.sleep(1.6)  # over STREAM_IDLE_SECONDS
-        assert c.body() == data
+        assert c.body().replace(KEEPALIVE["messages"], b"") == data
 
 
 def test_a_client_that_never_reads_is_dropped(raw):
