@@ -251,8 +251,8 @@ static void close_part(struct convert *c, struct encoder *e, struct part *p)
     }
     set_state(e, p, PART_CLOSED);
     struct part **at = &e->first;
-    while (*at != p)
-        at = &(*at)->next;
+    for (; *at != p; at = &(*at)->next)
+        must(*at != NULL);
     *at = p->next;
     if (p->stopped) {
         e->parts[p->number] = NULL;
@@ -260,15 +260,22 @@ static void close_part(struct convert *c, struct encoder *e, struct part *p)
     }
 }
 
+static struct part *first_ready(struct encoder *e)
+{
+    struct part *p = e->first;
+    while (p != NULL && p->state != PART_READY)
+        p = p->next;
+    return p;
+}
+
 static void pump(struct convert *c, struct encoder *e)
 {
     for (;;) {
         struct part *p = e->open;
-        if (p == NULL && e->ready_count == 0)
-            return;
         if (p == NULL) {
-            for (p = e->first; p->state != PART_READY;)
-                p = p->next;
+            p = first_ready(e);
+            if (p == NULL)
+                return;
             open_part(c, e, p);
         }
         bool complete = p->kind == PART_CALL && p->scan.complete && e->ready_count > 0;

@@ -83,7 +83,8 @@ void relay_drain(struct request *r)
     if (y == NULL || !y->paused)
         return;
     y->paused = false;
-    y->last_in_ns = loop_now_ns(&r->worker->loop); /* the silence was ours */
+    /* the silence was ours, and the client has read until now */
+    y->last_in_ns = y->last_out_ns = loop_now_ns(&r->worker->loop);
     if (r->exchange != NULL)
         exchange_resume(r->exchange);
 }
