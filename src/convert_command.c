@@ -105,9 +105,6 @@ static int run_request(struct job *j, struct str body, struct buf *out)
         buf_add(out, body);
     if (o->explain && r == 0 && !same)
         explain_members(j);
-    struct str warnings = convert_warnings(j->convert);
-    if (warnings.n > 0)
-        fprintf(stderr, "x-cc-proxy-warning: " STR_FMT "\n", STR_ARG(warnings));
     if (r < 0) {
         struct str why = convert_error(j->convert);
         complain(why.n > 0 ? why : str_of(err_row(r)->text));
@@ -284,6 +281,14 @@ static int run(struct job *j, enum protocol from, enum protocol to)
     return r;
 }
 
+/* Of the request, and of its reply. */
+static void show_warnings(const struct convert *c)
+{
+    struct str warnings = c != NULL ? convert_warnings(c) : S("");
+    if (warnings.n > 0)
+        fprintf(stderr, "x-cc-proxy-warning: " STR_FMT "\n", STR_ARG(warnings));
+}
+
 int convert_command(const struct options *o)
 {
     struct job j = { .options = o, .kind = str_of(o->kind != NULL ? o->kind : "request") };
@@ -299,6 +304,7 @@ int convert_command(const struct options *o)
         r = resolve_profile(&j);
     if (r == 0)
         r = run(&j, from, to);
+    show_warnings(j.convert);
     convert_free(j.convert);
     buf_done(&j.request);
     buf_done(&j.in);

@@ -214,8 +214,12 @@ static int annotations(struct convert *c, struct decoder *d, struct json_node *l
     for (struct json_node *n = json_first(&c->doc, list); e == 0 && n != NULL; n = json_next(n)) {
         struct json_node *citation = member_node(c, n, S("url_citation"));
         struct chat_event ev = { .kind = EVENT_CITATION, .part = d->part };
-        if (citation == NULL || !d->open || d->kind != PART_TEXT)
+        if (citation == NULL)
             continue;
+        if (!d->open || d->kind != PART_TEXT) {
+            convert_note(c, "dropped", S("annotations")); /* the client has its text's end */
+            continue;
+        }
         ev.citation.url = member_text(c, citation, S("url"));
         ev.citation.title = member_text(c, citation, S("title"));
         ev.citation.from = place(c, d, citation, S("start_index"));

@@ -275,8 +275,7 @@ def test_back_pressure(raw):
 
 
 def test_paused_stream_is_not_idle(raw):
-    """The silence of a slow client is not the upstream's: no error event.  A busy machine makes the
-    upstream's thread pause for longer than STREAM_PING_SECONDS: pings may come."""
+    """The silence of a slow client is not the upstream's: no error event, and no ping."""
     proxy, up = raw
     part = block("content_block_delta", index=0, delta={"text": "x" * 65000})
     data = MESSAGES[0] + part * 300 + MESSAGES[-1]
@@ -285,7 +284,7 @@ def test_paused_stream_is_not_idle(raw):
         ask(c, "messages")
         c.head()
         time.sleep(1.6)  # over STREAM_IDLE_SECONDS
-        assert c.body().replace(KEEPALIVE["messages"], b"") == data
+        assert c.body() == data
 
 
 def test_a_client_that_never_reads_is_dropped(raw):
