@@ -11,7 +11,7 @@
  *              for every stream for which on_head() or on_refused() came (server) or that
  *              h2_submit_request() returned (client).
  *   Flow       received bytes count as unread until h2_consume(); windows of
- *              a stream open only then: 256 KiB, but of a reply 24 KiB until
+ *              a stream open only then: 256 KiB, but of a reply 16 KiB until
  *              h2_widen(), so that many slow readers hold little.  The connection's
  *              window, 4 MiB, opens with the streams' (server: it bounds what one
  *              client can leave with us), or as bytes arrive (client: one slow reader

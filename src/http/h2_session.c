@@ -16,7 +16,7 @@ enum {
     HEADER_PIECES_MAX = (CONTINUATIONS_MAX + 1) * 9,
     BOMB_FACTOR = 2, /* a block so many times over the limit is no mistake */
     INTERIM_MAX = 8,
-    REPLY_WINDOW_BYTES = 24 * 1024, /* until h2_widen() */
+    REPLY_WINDOW_BYTES = 16 * 1024, /* until h2_widen() */
     CONN_WINDOW_BYTES = 4 * 1024 * 1024,
     SEND_HEADER_BYTES_MAX = 1024 * 1024,
 };
