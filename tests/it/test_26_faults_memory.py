@@ -2,6 +2,7 @@
 
 "16 MiB event, 64 MiB body", "1-byte dribble", "100k-event stream", "slow reader"."""
 
+import concurrent.futures
 import hashlib
 import json
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import grammar
 import pytest
-from proxy import SANITIZED, Proxy, Simulator, until
+from proxy import FULL, SANITIZED, Proxy, Simulator, until
 from test_17_convert_streams import (BODIES, KEY, PATHS, PROTOCOLS, WHOLE, begin, delta, finish,
                                      only)
 from upstream import Upstream
@@ -376,7 +377,7 @@ def test_one_byte_dribble_costs_linear_time(scripted_only, client):
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
 @pytest.mark.parametrize("client", ["messages", "chat"])  # passed through, converted
-@pytest.mark.row("5: 100k-event stream", lacks="the stream of one hour")
+@pytest.mark.row("5: 100k-event stream")
 def test_100k_events_leave_the_memory_flat(simulated, client):
     """Slope 0 after warm-up (<= 64 KiB), no descriptor more.  It may fall: what tests before have
     used goes back to the system meanwhile."""
@@ -397,3 +398,33 @@ def test_100k_events_leave_the_memory_flat(simulated, client):
     kib = [k for k, _ in levels[1:]]
     assert max(later - k for i, k in enumerate(kib) for later in kib[i:]) <= 64
     assert len({n for _, n in levels}) == 1
+
+
+@pytest.mark.timeout(4000)
+@pytest.mark.skipif(not FULL or SANITIZED, reason="CC_PROXY_FULL=1: an hour")
+@pytest.mark.row("5: 100k-event stream")
+def test_streams_of_one_hour(certificates):
+    """Nothing ends a stream that goes on, however long; memory and descriptors stay flat."""
+    sim = Simulator(tls=certificates.pair, ca=certificates.ca)
+    with only(sim, "messages", UPSTREAM_CA_FILE=certificates.ca) as p, \
+            concurrent.futures.ThreadPoolExecutor(len(PROTOCOLS)) as pool:
+        clients = {protocol: Client(p.codex_port, timeout=60) for protocol in PROTOCOLS}
+        for protocol, c in clients.items():
+            c.send_request("POST", PATHS[protocol], KEY | {"x-mock-tokens": "7200", "x-mock-tps": "2"},
+                           json=BODIES[protocol] | {"max_tokens": 1000000, "stream": True})
+            c.head()
+        began = time.monotonic()
+        bodies = {protocol: pool.submit(c.body) for protocol, c in clients.items()}
+        levels, (worker,) = [], p.workers()
+        while any(not b.done() for b in bodies.values()):
+            time.sleep(30)
+            levels.append((p.worker_kib(), len(list(Path(f"/proc/{worker}/fd").iterdir()))))
+        assert time.monotonic() - began > 3500
+        print(levels)
+        for protocol, b in bodies.items():
+            assert not grammar.check(protocol, b.result())
+            assert b.result().count(b"\n\n") > 7200
+        kib = [k for k, _ in levels[4:-2]]
+        assert max(kib) - kib[0] <= 512  # the text of the Responses stream, for its end
+        assert len({n for _, n in levels[4:-2]}) == 1
+    sim.stop()

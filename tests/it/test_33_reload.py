@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 
 import pytest
-from proxy import BINARY, SANITIZED, until
+from proxy import BINARY, FULL, SANITIZED, until
 from test_11_process import BODY, KEY
 from test_30_review_process import FileProxy
 
-FULL = os.environ.get("CC_PROXY_FULL") == "1"
 STREAMS, RELOADS, SECONDS = (200, 100, 60) if FULL else (50, 20, 12)
 TOKENS = 40
 

@@ -1,6 +1,7 @@
 """reliability.md section 4, "TLS", and section 8, "TLS server defaults", "TLS client defaults"."""
 
 import datetime
+import json
 import os
 import re
 import shutil
@@ -15,12 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from proxy import ROOT, Proxy, until
+from proxy import FULL, ROOT, Proxy, until
 from test_24_hostile_requests import Counted
 from upstream import Upstream
 from wire import Client
 
-SERVER = pytest.mark.row("4: TLS", "8: TLS server defaults", lacks="testssl.sh")
+SERVER = pytest.mark.row("4: TLS", "8: TLS server defaults")
 CLIENT = pytest.mark.row("8: TLS client defaults", lacks="x509-limbo")
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 GET = b"GET /health HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n"
@@ -384,3 +385,30 @@ def test_verification_cannot_be_switched_off():
     sources = "".join(f.read_text() for f in (ROOT / "src").rglob("*.c"))
     assert re.findall(r"SSL_CTX_set_verify\(([^)]*)\)", sources) == ["ctx, SSL_VERIFY_PEER, NULL"]
     assert "SSL_set_verify(" not in sources
+
+
+# --- testssl.sh ---
+
+# What it says of the test's own certificate, and of the name that the worker answers to.
+OF_THE_TEST = {"cert_trust", "cert_chain_of_trust", "cert_expirationStatus", "cert_revocation",
+               "DNS_CAArecord", "OCSP_stapling", "cert_ocspRevoked", "cert_subjectAltName",
+               "cert_notAfter", "overall_grade"}
+
+
+@SERVER
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not FULL, reason="CC_PROXY_FULL=1: a minute")
+@pytest.mark.skipif(not shutil.which("testssl"), reason="needs testssl (Debian: testssl.sh)")
+def test_testssl_finds_nothing_above_low(server, tmp_path):
+    p, _ = server
+    report = tmp_path / "testssl.json"
+    subprocess.run(["testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1",
+                    "--nodns", "none", "--jsonfile", report, f"localhost:{p.claude_port}"],
+                   stdout=subprocess.DEVNULL, timeout=600, check=False)
+    found = json.loads(report.read_text())
+    said = {f["id"]: f["finding"] for f in found}
+    assert said["TLS1_2"] == "offered" and said["TLS1_3"].startswith("offered"), said
+    assert "heartbleed" in said and "ROBOT" in said  # it came to its end
+    above = [f for f in found if f["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
+             and f["id"].split(" ")[0] not in OF_THE_TEST]
+    assert not above, above
