@@ -119,7 +119,7 @@ static int run_request(struct job *j, struct str body, struct buf *out)
 static int begin_reply(struct job *j, enum protocol client)
 {
     static const struct str bodies[PROTOCOL_COUNT] = {
-        S_INIT("{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\","
+        S_INIT("{\"model\":\"m\",\"max_tokens\":1024,\"messages\":[{\"role\":\"user\","
                "\"content\":\"?\"}],\"stream\":%s}"),
         S_INIT("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"?\"}],"
                "\"stream\":%s}"),
