@@ -130,6 +130,18 @@ class Proxy:
         request_id = reply.h("request-id") or reply.h("x-request-id")
         return self.wait_log("request_done", request_id=request_id)
 
+    def finished(self, count, **fields):
+        """The lines of requests that are done, at least so many: a line comes after its reply."""
+        end = time.monotonic() + PATIENCE
+        with self.changed:
+            while True:
+                done = self.log(event="request_done", **fields)
+                left = end - time.monotonic()
+                if len(done) >= count:
+                    return done
+                assert left > 0, (count, fields, self.lines[-15:])
+                self.changed.wait(left)
+
     def log(self, **fields):
         with self.changed:
             return [x for x in self.lines if all(x.get(n) == v for n, v in fields.items())]

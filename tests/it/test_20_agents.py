@@ -38,7 +38,7 @@ def check_passed_on(tap, records, adapter, proxy):
         wanted = [(n, v) for n, v in fields if n not in OWN_HEADERS]
         got = [(n, v) for n, v in record["headers"] if n not in OWN_HEADERS]
         assert sorted(got) == sorted(wanted)
-    done = proxy.log(event="request_done", method="POST")
+    done = proxy.finished(len(sent), method="POST")
     assert [(d["adapter"], d["status"], d["ended"]) for d in done] == \
         [(adapter, 200, "complete")] * len(sent)
 
@@ -117,7 +117,7 @@ def test_codex_gives_up_its_websocket_at_once(stand):
     succeeded(result)
     upgrades = [r for r in stand.codex_tap.requests() if ("upgrade", "websocket") in r[2]]
     assert 1 <= len(upgrades) <= 2
-    assert len(stand.proxy.log(event="request_done", status=426)) == len(upgrades)
+    assert len(stand.proxy.finished(len(upgrades), status=426)) == len(upgrades)
     records = stand.sim.records()
     assert {r["method"] for r in records} == {"POST"}
     assert RAN in codex_outputs(records[-1])[0]
@@ -165,6 +165,7 @@ def test_both_over_tls(tls_stand, certificates):
         "--allowedTools", "Bash", "--", "mock:tool=Bash please",
         ANTHROPIC_BASE_URL=f"https://localhost:{tls_stand.claude_tap.port}",
         NODE_EXTRA_CA_CERTS=certificates.ca))
-    done = tls_stand.proxy.log(event="request_done", method="POST")
+    posts = [r for r in tls_stand.sim.records() if r["method"] == "POST"]
+    done = tls_stand.proxy.finished(len(posts), method="POST")
     assert {(d["adapter"], d["ended"]) for d in done} == \
         {("codex_cli", "complete"), ("claude_code", "complete")}

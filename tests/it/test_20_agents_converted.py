@@ -32,7 +32,7 @@ def check_converted(stand, adapter):
     """Every request went to the upstream's own endpoint and its stream was complete."""
     records = [r for r in stand.sim.records() if r["method"] == "POST"]
     assert {r["target"].partition("?")[0] for r in records} == {TARGETS[stand.protocol]}
-    done = stand.proxy.log(event="request_done", method="POST")
+    done = stand.proxy.finished(len(records), method="POST")
     assert {(d["adapter"], d["status"], d["ended"]) for d in done} == {(adapter, 200, "complete")}
     return records
 
@@ -85,7 +85,7 @@ def test_claude_code_counts_tokens(stand):
     """/context asks for the counts of tools and texts all at once."""
     result = stand.claude("--", "/context")
     assert result.returncode == 0, (result.stdout, result.stderr)
-    done = [d for d in stand.proxy.log(event="request_done", method="POST")
+    done = [d for d in stand.proxy.finished(10, method="POST")
             if d["path"].startswith("/v1/messages/count_tokens")]
     assert {d["status"] for d in done} <= {200}
     assert len(done) >= 10

@@ -35,7 +35,7 @@ def check(stand, client, tool, result):
     calls, results = exchanged(conversation[-1], stand.protocol)
     assert [name for name, _ in calls] == [tool]
     assert RAN in results[0]
-    done = stand.proxy.log(event="request_done", method="POST")
+    done = stand.proxy.finished(len(records), method="POST")
     assert {d["path"] for d in done} == {TARGETS[client]}
     assert {(d["status"], d["ended"]) for d in done} == {(200, "complete")}
 

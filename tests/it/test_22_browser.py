@@ -60,8 +60,8 @@ def test_stream(chrome, proxy, sim, tag):
     assert got["adapter"]
     assert got["request"]
     assert sim.record(tag).h("origin") is None  # a service would refuse a browser
-    done = proxy.log(event="request_done", method="POST")
-    assert done[-1]["ended"] == "complete"
+    [done] = proxy.finished(1, method="POST")
+    assert done["ended"] == "complete"
 
 
 def test_codex_service(chrome, proxy):
