@@ -59,6 +59,14 @@ static inline unsigned bytes16_first(bytes16 v)
     return high != 0 ? 8 + (unsigned)__builtin_ctzll(high) / 8 : 16;
 }
 
+/* Of a comparison: for how many bytes it holds. */
+static inline unsigned bytes16_count(bytes16 v)
+{
+    const uint64_t ones = 0x0101010101010101;
+    bytes16_halves halves = (bytes16_halves)v;
+    return (unsigned)(((halves[0] & ones) + (halves[1] & ones)) * ones >> 56);
+}
+
 /* Is any bit set? */
 static inline bool bytes16_any(bytes16 v)
 {

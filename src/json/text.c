@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "bytes16.h"
 #include "json.h"
 #include "json_scan.h"
+
+enum { FIRST_BYTE_MIN = -64 }; /* of a character, as a signed byte: those below go on with one */
 
 /* ---- flaws ---- */
 
@@ -305,14 +308,30 @@ bool text_starts_nocase(struct text t, struct str plain)
     return starts(t, plain, true);
 }
 
+/* Characters of valid UTF-8: their first bytes. */
+static size_t first_bytes(const char *p, size_t n)
+{
+    size_t count = 0, i = 0;
+    for (; n - i >= 16; i += 16)
+        count += 16 - bytes16_count(bytes16_load(p + i) < FIRST_BYTE_MIN);
+    for (; i < n; i++)
+        count += (signed char)p[i] >= FIRST_BYTE_MIN;
+    return count;
+}
+
 size_t text_chars(struct text t)
 {
     const char *p = t.p, *end = end_of(t);
     size_t count = 0;
-    for (; p < end; count++) {
+    while (p < end) {
         char utf8[4];
         size_t n;
-        p = next_char(p, end, utf8, &n);
+        const char *slash = memchr(p, '\\', (size_t)(end - p));
+        count += first_bytes(p, (size_t)((slash != NULL ? slash : end) - p));
+        if (slash == NULL)
+            break;
+        p = json_unescape_one(slash, end, utf8, &n);
+        count++;
     }
     return count;
 }

@@ -152,6 +152,26 @@ static void looks(void **state)
     assert_str(as_str(text_cat(&arena, x, TEXT("\\n"))), S("x\\n"));
 }
 
+/* Every length around the sixteen bytes that are looked at together. */
+static void counts_characters(void **state)
+{
+    const struct text chars[] = {
+        TEXT("a"),        TEXT("\xe4\xb8\xad"), TEXT("\\n"),
+        TEXT("\xc3\xa9"), TEXT(E("00e9")),      TEXT("\xf0\x9f\x98\x80"),
+        TEXT("\\\\"),     TEXT("\x7f"),         TEXT(E("d83d") E("de00"))
+    };
+    (void)state;
+    for (size_t first = 0; first < ARRAY_LEN(chars); first++) {
+        for (size_t step = 0; step < ARRAY_LEN(chars); step++) {
+            struct text t = { NULL, 0 };
+            for (size_t n = 0; n < 60; n++) {
+                assert_int_equal(text_chars(t), n);
+                t = text_cat(&arena, t, chars[(first + n * step) % ARRAY_LEN(chars)]);
+            }
+        }
+    }
+}
+
 static struct str join_cut(struct str whole, size_t cut)
 {
     struct text_held held = { .n = 0 };
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(escape_and_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(blank_and_trim, setup, teardown),
         cmocka_unit_test_setup_teardown(looks, setup, teardown),
+        cmocka_unit_test_setup_teardown(counts_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(join_every_cut, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
