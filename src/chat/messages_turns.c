@@ -98,13 +98,19 @@ static void make_reminder(struct convert *c, struct chat_message *m)
     b->cache = cache;
 }
 
+/* One without blocks is not written, and parts nothing. */
+static bool is_answer(const struct chat_message *m)
+{
+    return m->role == CHAT_ASSISTANT && m->blocks != NULL;
+}
+
 /* A run: what stands between two assistant messages.  Its system messages stay ones when the model
  * takes them and when they end it, behind a user's (A1.3); the others become reminders. */
 static void place_system(struct convert *c, struct chat_message *run)
 {
     struct chat_message *tail = NULL;
     bool user_seen = false;
-    for (struct chat_message *m = run; m != NULL && m->role != CHAT_ASSISTANT; m = m->next) {
+    for (struct chat_message *m = run; m != NULL && !is_answer(m); m = m->next) {
         if (m->blocks == NULL)
             continue;
         if (!is_system(m)) {
@@ -116,8 +122,7 @@ static void place_system(struct convert *c, struct chat_message *run)
     }
     if (!c->profile.anthropic_mid_system)
         tail = NULL;
-    for (struct chat_message *m = run; m != NULL && m->role != CHAT_ASSISTANT && m != tail;
-         m = m->next)
+    for (struct chat_message *m = run; m != NULL && !is_answer(m) && m != tail; m = m->next)
         if (is_system(m) && m->blocks != NULL)
             make_reminder(c, m);
 }
@@ -141,9 +146,9 @@ int messages_prepare_turns(struct convert *c)
     struct chat_message *m = messages_after_system(c);
     while (m != NULL) {
         place_system(c, m);
-        while (m != NULL && m->role != CHAT_ASSISTANT)
+        while (m != NULL && !is_answer(m))
             m = m->next;
-        while (m != NULL && m->role == CHAT_ASSISTANT)
+        while (m != NULL && is_answer(m))
             m = m->next;
     }
     trim_end(c);
@@ -481,7 +486,6 @@ int messages_write_turns(struct messages_writer *w)
     json_out_array(w->o);
     while (m != NULL) {
         enum side side = side_of(m);
-        /* a message without blocks parts nothing */
         for (to = m->next; to != NULL && (to->blocks == NULL || side_of(to) == side); to = to->next)
             ;
         int r = write_turn(w, roles[side], m, to, side == SIDE_USER);
