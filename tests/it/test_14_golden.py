@@ -208,3 +208,12 @@ def test_golden(case, tmp_path):
     for chunk in CHUNKS:
         again = run(case, tmp_path, "--chunk", str(chunk))
         assert again.stdout == result.stdout, f"in pieces of {chunk}"
+
+
+def test_every_edge_case_is_named():
+    """By a golden case's id, or by a test: in its name, its docstring or a mark beside it."""
+    here = pathlib.Path(__file__).parent
+    spec = (here.parents[1] / "docs/protocols.md").read_text()
+    tests = "".join(p.read_text() for p in (*here.glob("../golden/*.yaml"), *here.glob("test_*.py")))
+    named = {n.upper() for n in re.findall(r"(?:\b|_)([Ee]\d+)(?=\b|_)", tests)}
+    assert set(re.findall(r"^- \*\*(E\d+)\*\*", spec, re.M)) - named == set()

@@ -405,6 +405,24 @@ def test_e164_the_clients_key_as_the_upstream_takes_it(pair, client, upstream):
                     if upstream == "messages" else [{"authorization": "Bearer sk-client"}])
 
 
+# ---- E170: the same request twice ----
+
+@pytest.mark.parametrize("client,upstream", PAIRS)
+def test_e170_the_same_request_twice(pair, client, upstream):
+    p = pair(upstream)
+    tool = {"name": "f", "description": "Does it.", "parameters": {
+        "type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}}
+    tools = {"messages": [{"name": "f", "input_schema": tool["parameters"]}],
+             "chat": [{"type": "function", "function": tool}],
+             "responses": [{"type": "function"} | tool]}
+    for _ in range(2):
+        assert p.ask(client, {"tools": tools[client], "metadata": {"user_id": "u"}}).status == 200
+    one, two = p.up.requests
+    assert one.body == two.body
+    assert b'"b"' in one.body
+    assert sorted(one.headers) == sorted(two.headers)
+
+
 # ---- E165: coded bodies ----
 
 @pytest.mark.parametrize("coding,code", [
