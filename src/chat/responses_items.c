@@ -92,16 +92,50 @@ struct item *items_get(struct convert *c, struct items *all, int64_t index, stru
     return it != NULL ? it : items_add(c, all, index, id);
 }
 
+static bool same_id(struct str x, struct str y)
+{
+    return x.n > 0 && str_eq(str_slice(x, 0, ID_BYTES_MAX), str_slice(y, 0, ID_BYTES_MAX));
+}
+
+static struct item *find_call(const struct items *all, struct str call_id)
+{
+    for (uint32_t i = 0; i < all->count; i++)
+        if (!all->list[i]->listed && same_id(all->list[i]->call_id, call_id))
+            return all->list[i];
+    return NULL;
+}
+
+/* By place, else the first of its kind that no other has been: relays make new ids, and leave items
+ * out.  A call that says which one it is can be no other. */
+static struct item *find_unlisted(const struct items *all, int64_t index, enum item_kind kind,
+                                  struct str call_id)
+{
+    struct item *at = find_index(all, index);
+    for (uint32_t i = 0; i <= all->count; i++) {
+        struct item *it = i == 0 ? at : all->list[i - 1];
+        if (it == NULL || it->listed || (call_id.n > 0 && it->call_id.n > 0))
+            continue;
+        if (it->kind == kind || (it == at && it->state == ITEM_NEW))
+            return it;
+    }
+    return NULL;
+}
+
 struct item *items_match(struct convert *c, struct items *all, int64_t index,
                          struct json_node *node)
 {
-    struct str id = member_str(c, node, S("id"));
+    struct str id = member_str(c, node, S("id")), call_id = member_str(c, node, S("call_id"));
+    enum item_kind kind = kind_of(c, node);
     struct item *it = find_id(all, id);
+    if (it == NULL || (it->kind != kind && it->state != ITEM_NEW))
+        it = find_call(all, call_id);
+    if (it == NULL || (it->kind != kind && it->state != ITEM_NEW))
+        it = find_unlisted(all, index, kind, call_id);
     if (it == NULL)
-        it = find_index(all, index);
-    if (it != NULL && (it->kind == kind_of(c, node) || it->state == ITEM_NEW))
-        return it;
-    return items_add(c, all, -1, id);
+        it = items_add(c, all, -1, id);
+    if (it != NULL)
+        it->listed = true;
+    return it;
 }
 
 void items_done(struct items *all)
@@ -135,6 +169,8 @@ static int call_start(struct convert *c, struct items *all, struct item *it, str
     ev.part_start.call_id = member_str(c, node, S("call_id"));
     if (ev.part_start.call_id.n == 0)
         ev.part_start.call_id = it->call_id;
+    else
+        it->call_id = arena_str(&c->arena, str_slice(ev.part_start.call_id, 0, ID_BYTES_MAX));
     ev.part_start.name = name;
     ev.part_start.space = member_str(c, node, S("namespace"));
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)

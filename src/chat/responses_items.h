@@ -61,9 +61,9 @@ struct item {
     bool sent_logprobs; /* with the piece */
     bool any_text;      /* in an earlier or this piece */
     uint32_t annotations;
-    /* of a call whose name is not known yet */
-    struct str call_id;
-    struct buf held; /* arguments */
+    bool listed;        /* in the terminal event's output */
+    struct str call_id; /* of a call; its beginning, once the call is started */
+    struct buf held;    /* arguments of a call whose name is not known yet */
 };
 
 struct items {
@@ -74,8 +74,8 @@ struct items {
 
 /* The item that an event with these is about, made when it is new; NULL at the limit. */
 struct item *items_get(struct convert *c, struct items *all, int64_t index, struct str id);
-/* The item of the terminal event's output at `index`, by id, else by place and kind; made when it
- * never came; NULL at the limit. */
+/* The item of the terminal event's output at `index`, by id, else by call_id, else by place and
+ * kind, else the next one of its kind; made when it never came; NULL at the limit. */
 struct item *items_match(struct convert *c, struct items *all, int64_t index,
                          struct json_node *node);
 
