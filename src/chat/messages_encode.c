@@ -57,16 +57,26 @@ static int plan_instruction(struct convert *c, struct plan *p)
     return convert_warn(c, "degraded", format_name(c));
 }
 
+/* Has the client a tool of the name that the injected one would have? */
+static bool json_tool_taken(const struct convert *c)
+{
+    for (const struct chat_tool *t = c->request.tools; t != NULL; t = t->next)
+        if (str_eq(t->upstream_name, json_tool_name))
+            return true;
+    return false;
+}
+
 static int plan_format(struct convert *c, struct plan *p)
 {
+    bool by_tool = c->profile.anthropic_structured == STRUCTURED_TOOL;
     const struct chat_output_format *format = &c->request.format;
     bool wrapped = false;
     if (format->kind == CHAT_FORMAT_TEXT)
         return 0;
     if (format->kind == CHAT_FORMAT_JSON_OBJECT ||
-        c->profile.anthropic_structured == STRUCTURED_NONE)
+        c->profile.anthropic_structured == STRUCTURED_NONE || (by_tool && json_tool_taken(c)))
         return plan_instruction(c, p);
-    if (c->profile.anthropic_structured == STRUCTURED_TOOL) {
+    if (by_tool) {
         p->tool_schema = schema_for_messages(c->temp, format->schema, &wrapped);
         /* with tools of the client's own the model must still be able to call these */
         p->choice.kind = c->request.tools == NULL ? CHAT_CHOICE_TOOL : CHAT_CHOICE_ANY;
