@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kept.h"
 #include "must.h"
 
 _Noreturn void must_fail(const char *cond, const char *file, int line)
@@ -71,6 +72,13 @@ void mem_hide(void)
     }
     /* ENOMEM tells of the gap before the heap; the rest has been done. */
     (void)madvise((void *)from, (uintptr_t)sbrk(0) - from, MADV_DONTDUMP);
+}
+
+void mem_keep(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    if (!hidden)
+        (void)mallopt(M_MMAP_THRESHOLD, KEPT_LARGE_BYTES);
 }
 
 void mem_give_back(void)

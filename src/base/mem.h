@@ -9,7 +9,8 @@
  *              variables stay in, so there is a backtrace.  Before other threads start.  The heap
  *              has its first MEM_HIDDEN_BYTES of addresses (not memory) at once; what it grows
  *              by beyond them is hidden when mem_hide() is called again.
- *   Giving back  mem_give_back(): unused pages to the system.
+ *   Giving back  mem_give_back(): unused pages to the system.  From mem_keep() on nothing else
+ * gives them back, but for pieces of KEPT_LARGE_BYTES and more, which are the system's own.
  */
 #ifndef MEM_H
 #define MEM_H
@@ -25,6 +26,7 @@ char *mem_strndup(const char *p, size_t n); /* a copy with a final NUL */
 _Noreturn void mem_exhausted(void); /* for other allocators */
 
 enum { MEM_HIDDEN_BYTES = 512 << 20 };
+void mem_keep(void);
 void mem_hide(void);
 void mem_give_back(void);
 

@@ -12,7 +12,7 @@
 
 enum {
     SHOWN_MODEL_MAX = 1024, /* of a name that is kept for the reply */
-    BODY_AHEAD = 4,         /* room is made for so many times what has come, up to content-length */
+    BODY_AHEAD = 16,        /* room is made for so many times what has come, up to content-length */
     HEADERS_ADDED = 2,      /* by adapters, as a rule */
 };
 

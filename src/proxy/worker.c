@@ -84,19 +84,24 @@ static void on_signal(uv_signal_t *handle, int signal)
 
 /* --- gauges --- */
 
-/* A burst leaves free memory between what is still used: when much has come free, its pages go back
- * to the system.  What has been given back is still free memory to malloc(). */
+/* A burst leaves free memory between what is still used.  Its pages go back to the system when much
+ * has come free, and after the first second without a request.  What has been given back is still
+ * free memory to malloc(), which may since have used it again. */
 static void give_back_memory(struct worker *w)
 {
     kept_free_all();
     slab_free_spare();
+    bool quiet = w->id_next == w->id_at_tick;
+    w->id_at_tick = w->id_next;
     size_t unused = mallinfo2().fordblks;
-    if (unused > w->given_back_bytes + FREE_MEMORY_MAX_BYTES) {
+    size_t known = quiet && w->busy ? 0 : w->given_back_bytes;
+    if (unused > known + FREE_MEMORY_MAX_BYTES) {
         mem_give_back();
         w->given_back_bytes = mallinfo2().fordblks;
     } else if (unused < w->given_back_bytes) {
         w->given_back_bytes = unused;
     }
+    w->busy = !quiet;
 }
 
 static void on_gauge_tick(void *ctx)
@@ -318,6 +323,7 @@ int worker_run(const struct worker_settings *settings)
     if (setup(w, settings) < 0 || confine_worker(w->config, w->pool) < 0)
         return 1;
     mem_give_back(); /* reading certificates and rules left much free memory behind */
+    mem_keep();      /* or the heap's end would come and go with each large request */
     watch_signals(w, signals);
     log_start();
     announce(w, "starting");

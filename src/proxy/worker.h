@@ -71,6 +71,8 @@ struct worker {
     size_t bodies_bytes;      /* of all requests, see request_body_count() */
     int64_t log_dropped_seen; /* of this process */
     size_t given_back_bytes;  /* free memory of the heap that was, or is too little to be */
+    uint64_t id_at_tick;      /* id_next of a second ago */
+    bool busy;                /* requests have come since memory was given back */
     struct timeout gauge_tick, ticket_tick, drain_limit;
 };
 

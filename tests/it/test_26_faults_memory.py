@@ -274,11 +274,12 @@ def short_texts(size):
 
 
 @pytest.mark.skipif(SANITIZED, reason="memory of its own")
-def test_converted_request_in_three_times_its_memory():
+@pytest.mark.parametrize("mib", [1, 4])
+def test_converted_request_in_three_times_its_memory(mib):
     """Issue 3: received, edited by an adapter or not, converted and sent, all of it together."""
     up = Upstream()
     up.script = lambda c, r: c.reply(body=json.dumps(WHOLE["chat"]).encode())
-    body = json.dumps(short_texts(4 << 20)).encode()
+    body = json.dumps(short_texts(mib << 20)).encode()
     for agent in ("plain/1", "CherryStudio/1.5"):
         with only(up, "chat") as p:
             def ask(**sent):

@@ -46,10 +46,35 @@ static void no_more_than_the_limit_is_kept(void **state)
     assert_null(kept[rank].first);
 }
 
+static void large_blocks_serve_what_is_not_much_smaller(void **state)
+{
+    (void)state;
+    if (!KEEPS_BLOCKS)
+        skip();
+    enum { BYTES = 1 << 20 };
+    void *one = kept_take(BYTES), *two = kept_take(BYTES), *three = kept_take(BYTES);
+    kept_give(one, BYTES);
+    kept_give(two, BYTES);
+    kept_give(three, BYTES); /* no room for it */
+    assert_ptr_equal(kept_take(BYTES - 4096), one);
+    kept_give(one, BYTES - 4096);
+    assert_ptr_equal(kept_take(BYTES), one); /* it is as large as it was */
+    assert_ptr_equal(spare[1].p, two);
+    void *much_larger = kept_take(4 * BYTES);
+    assert_null(spare[1].p); /* what does not fit goes */
+    kept_give(much_larger, 4 * BYTES);
+    assert_null(spare[0].p); /* too large to be kept */
+    kept_give(one, BYTES);
+    assert_ptr_equal(spare[0].p, one);
+    kept_free_all();
+    assert_null(spare[0].p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_of_its_size_gets_it),
+        cmocka_unit_test(large_blocks_serve_what_is_not_much_smaller),
         cmocka_unit_test(no_more_than_the_limit_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
