@@ -224,7 +224,9 @@ static int write_tools(struct convert *c, struct json_out *o)
         r = r < 0 ? r : write_choice(c, o);
         r = r < 0 ? r : write_parallel(c, o);
     }
-    if (r == 0 && search != NULL && c->profile.chat_web_search_options)
+    bool may_search =
+        c->profile.chat_web_search_options && c->request.choice.kind != CHAT_CHOICE_NONE;
+    if (r == 0 && search != NULL && may_search)
         r = write_web_search(c, o, search);
     return r;
 }

@@ -132,9 +132,10 @@ void messages_write_search_result(struct json_out *o, struct str id)
 
 /* ---- the whole reply ---- */
 
-static void write_text(struct json_out *o, struct text text)
+/* White space between calls is no text (C4.1). */
+static void write_text(struct json_out *o, struct text text, bool behind_call)
 {
-    if (text.n == 0)
+    if (text.n == 0 || (behind_call && text_blank(text)))
         return;
     json_out_object(o);
     json_out_member_str(o, S("type"), S("text"));
@@ -218,18 +219,20 @@ void messages_encode_reply(struct convert *c, const struct reply *reply, struct 
     json_out_member_str(o, S("model"), reply->model);
     json_out_name(o, S("content"));
     json_out_array(o);
+    bool behind_call = false;
     for (uint32_t i = 0; i < reply->part_count; i++) {
         const struct reply_part *p = reply->parts[i];
         switch (p->kind) {
         case PART_TEXT:
         case PART_REFUSAL:
-            write_text(o, reply_part_text(p));
+            write_text(o, reply_part_text(p), behind_call);
             break;
         case PART_REASONING:
             write_reasoning(c, o, p);
             break;
         case PART_CALL:
             write_call(c, o, p);
+            behind_call = true;
             break;
         case PART_SEARCH:
             write_search(c, o, p);

@@ -478,8 +478,13 @@ static int prepare_choice(struct prepare *p)
     if (ch->kind == CHAT_CHOICE_ANY && c->request.tools_lost)
         return convert_reject(c, S("tool_choice"),
                               "requires a call, but the upstream gets none of the tools");
+    /* what is left may be a search, which no choice names: it can be forbidden only */
+    bool search = c->request.tools != NULL;
+    if (search && ch->kind == CHAT_CHOICE_NONE)
+        return 0;
+    bool forced = ch->kind == CHAT_CHOICE_ANY;
     *ch = (struct chat_tool_choice){ .kind = CHAT_CHOICE_ABSENT };
-    return 0;
+    return search && forced ? convert_warn(c, "degraded", S("tool_choice")) : 0;
 }
 
 int tools_prepare(struct convert *c)
