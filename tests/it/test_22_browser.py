@@ -48,6 +48,7 @@ def call(chrome, url, body, **extra):
 
 
 def test_stream(chrome, proxy, sim, tag):
+    since = len(proxy.lines)
     got = call(chrome, f"http://127.0.0.1:{proxy.claude_port}/v1/messages", ASK,
                **{"x-test-id": tag, "x-mock-tps": "50"})
     assert got["status"] == 200
@@ -60,7 +61,9 @@ def test_stream(chrome, proxy, sim, tag):
     assert got["adapter"]
     assert got["request"]
     assert sim.record(tag).h("origin") is None  # a service would refuse a browser
-    [done] = proxy.finished(1, method="POST")
+    agent = chrome.run("Promise.resolve(navigator.userAgent)")
+    asked = proxy.wait_log("claude_request", since, user_agent=agent)
+    [done] = proxy.finished(1, request_id=asked["request_id"])
     assert done["ended"] == "complete"
 
 
